@@ -1,0 +1,41 @@
+# fedmets: `make demo` and `make test` need Python 3.11+, pip and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export FLWR_TELEMETRY_ENABLED := 0
+export FLWR_DISABLE_UPDATE_CHECK := 1
+
+.PHONY: help demo test lint study coverage clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## four unlike sites train one model on embedded phantoms, into runs/demo
+	$(BIN)/fedmets-sim run configs/demo.toml --out runs/demo
+
+study: $(STAMP)  ## six sites, calibrated lesion sizes, three seeds, into runs/study
+	$(BIN)/fedmets-sim study configs/study.toml --out runs/study --seeds 3
+
+test: $(STAMP)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+coverage: $(STAMP)  ## the test suite with line coverage, subprocesses included
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --fail-under=85
+
+lint: $(STAMP)  ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## remove the virtual environment and every run
+	rm -rf $(VENV) runs

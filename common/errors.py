@@ -1,0 +1,140 @@
+"""Every error fedmets raises on purpose; this docstring is the tree.
+
+FedmetsError                  base: one line that says what, where and what to do
+├── UserError                 the user's mistake; a command that meets it exits with 2
+│   ├── ConfigError           a configuration that does not fit the schema
+│   ├── DataError             a data root or table that cannot serve as a dataset
+│   ├── OutputError           an output folder that belongs to something else
+│   └── ModelRefused          a model folder or an input image that must not be used together
+├── CaseRejected              one case is unusable; it is quarantined and the run goes on
+├── SiteRefusal               a site declines a task, with a typed code
+├── UpdateRejected            the server declines a site's update, with a typed code
+├── CheckpointCorrupt         a commit on disk does not match its own hash
+├── AuditBroken               an audit log's hash chain does not hold
+└── StorageError              the disk is full or cannot be written
+
+Only `code` and `reason` values (the enumerations below) may leave a site; messages stay in the house.
+"""
+
+from enum import StrEnum
+
+
+class CaseReason(StrEnum):
+    """Why a case is quarantined. The value may leave the site, as a count."""
+
+    MISSING_SEQUENCE = "missing-sequence"
+    MISSING_LABEL = "missing-label"
+    EMPTY_VOLUME = "empty-volume"
+    NOT_FINITE = "not-finite"
+    CONSTANT_IMAGE = "constant-image"
+    TRUNCATED_FILE = "truncated-file"
+    ZERO_BYTE_FILE = "zero-byte-file"
+    UNREADABLE_FILE = "unreadable-file"
+    NOT_3D = "not-3d"
+    ILLEGAL_LABEL = "illegal-label"
+    LABEL_MISMATCH = "label-image-mismatch"
+    SEQUENCE_MISMATCH = "sequences-do-not-overlap"
+    ABSURD_SPACING = "absurd-spacing"
+    PATH_ESCAPE = "path-escapes-root"
+    NO_BRAIN_MASK = "no-brain-mask"
+    AMBIGUOUS_FILE = "ambiguous-file"
+    EXCLUDED = "excluded-by-dataset"
+
+
+class RefusalCode(StrEnum):
+    """Why a site declines a task."""
+
+    WRONG_PLAN = "wrong-plan"
+    STALE_ROUND = "stale-round"
+    TOO_MANY_BAD_CASES = "too-many-bad-cases"
+    NO_TRAINING_CASES = "no-training-cases"
+    MODEL_MISMATCH = "model-mismatch"
+
+
+class UpdateCode(StrEnum):
+    """Why the server declines an update, or why there is none."""
+
+    NOT_FINITE = "not-finite"
+    WRONG_LAYOUT = "wrong-layout"
+    ABSURD_NORM = "absurd-norm"
+    WRONG_ROUND = "wrong-round"
+    WRONG_SITE = "wrong-site"
+    BAD_COUNTS = "bad-counts"
+    DUPLICATE = "duplicate"
+
+
+class FailureCode(StrEnum):
+    """Why a site's work was lost without anybody declining it."""
+
+    OUT_OF_MEMORY = "out-of-memory"
+    WORKER_DIED = "worker-died"
+    TRAINING_ERROR = "training-error"
+    NOT_FINITE_LOSS = "not-finite-loss"
+
+
+class FedmetsError(Exception):
+    """Base of the tree; `str()` of it is one line fit for a terminal."""
+
+    exit_code = 1
+
+
+class UserError(FedmetsError):
+    """Something the user can put right."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A configuration that does not fit the schema; the message lists every fault of the file."""
+
+
+class DataError(UserError):
+    """A data root, spreadsheet or partition table that cannot serve."""
+
+
+class OutputError(UserError):
+    """An output folder that belongs to another configuration or cannot be used."""
+
+
+class ModelRefused(UserError):
+    """A model or an image that must not be used together."""
+
+
+class CaseRejected(FedmetsError):
+    """One case is unusable. `reason` may be counted in a report; the text stays at the site."""
+
+    def __init__(self, reason: CaseReason, case: str, detail: str) -> None:
+        super().__init__(f"case {case}: {reason}: {detail}")
+        self.reason = reason
+        self.case = case
+        self.detail = detail
+
+
+class SiteRefusal(FedmetsError):
+    """A site declines a task. Only `code` leaves the site."""
+
+    def __init__(self, code: RefusalCode, site: str, detail: str) -> None:
+        super().__init__(f"site {site} refuses: {code}: {detail}")
+        self.code = code
+        self.site = site
+
+
+class UpdateRejected(FedmetsError):
+    """The server declines one site's update."""
+
+    def __init__(self, code: UpdateCode, site: str, detail: str) -> None:
+        super().__init__(f"update of site {site} rejected: {code}: {detail}")
+        self.code = code
+        self.site = site
+
+
+class CheckpointCorrupt(FedmetsError):
+    """A commit does not match its own hash."""
+
+
+class AuditBroken(FedmetsError):
+    """An audit log whose hash chain does not hold; the message names the first bad line."""
+
+
+class StorageError(FedmetsError):
+    """The disk is full or refuses to be written; names the folder and what to do."""

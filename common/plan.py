@@ -1,0 +1,167 @@
+"""What a federation agrees to do. The plan travels, is stored with the model, and holds no path of a site.
+
+Defaults live here and nowhere else; an experiment file states only what differs.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from common.schema import Frozen
+
+Sequence = Literal["t1", "t1c", "t2", "flair", "subtraction"]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class PreprocessingSpec(Frozen):
+    """How a site turns its files into arrays; the same at every site."""
+
+    spacing_mm: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    crop_margin_mm: NotNegative = 4.0
+
+
+class ModelSpec(Frozen):
+    """A network by name. Channels in and out follow from the plan's sequences and labels."""
+
+    name: Literal["unet", "unet_small"] = "unet"
+    channels: Annotated[tuple[Count, ...], Field(min_length=2, max_length=8)] = (32, 64, 128, 256, 320, 320)
+    deep_supervision: bool = False
+
+    @model_validator(mode="after")
+    def _supervise_only_unet(self) -> "ModelSpec":
+        if self.deep_supervision and self.name != "unet":
+            raise ValueError("deep_supervision is an option of the network 'unet' only")
+        return self
+
+
+class AugmentationSpec(Frozen):
+    """Probabilities per patch; ranges after nnU-Net, rotations and scalings kept small."""
+
+    flip: Fraction = 0.5
+    rotate: Fraction = 0.2
+    rotate_degrees: NotNegative = 15.0
+    scale: Fraction = 0.2
+    scale_range: tuple[Positive, Positive] = (0.85, 1.2)
+    gamma: Fraction = 0.3
+    gamma_range: tuple[Positive, Positive] = (0.7, 1.5)
+    noise: Fraction = 0.1
+    noise_variance: NotNegative = 0.1
+    brightness: Fraction = 0.15
+    brightness_range: tuple[Positive, Positive] = (0.75, 1.25)
+
+
+class TrainingSpec(Frozen):
+    """What a site does with its own cases in one round."""
+
+    steps: Count = 50
+    batch_size: Count = 2
+    patch_size: tuple[Count, Count, Count] = (64, 64, 64)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Positive = 0.01
+    momentum: Fraction = 0.99
+    nesterov: bool = True
+    weight_decay: NotNegative = 3e-5
+    schedule: Literal["poly", "constant"] = "poly"
+    gradient_clip_norm: Positive | None = 12.0
+    loss: Literal["dice_ce"] = "dice_ce"
+    foreground_share: Fraction = 0.33
+    augmentation: AugmentationSpec = AugmentationSpec()
+    threads: Count = 1
+    mixed_precision: Literal["auto", "on", "off"] = "auto"
+    channels_last: Literal["auto", "on", "off"] = "auto"
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "TrainingSpec":
+        if self.optimizer == "sgd" and self.nesterov and self.momentum == 0.0:
+            raise ValueError("nesterov = true needs momentum above 0")
+        return self
+
+
+class FederationSpec(Frozen):
+    """The rounds, and what makes one count."""
+
+    rounds: Count = 20
+    quorum: Fraction = 0.5
+    deadline_s: Positive = 3600.0
+    weighting: Literal["cases", "steps", "equal"] = "cases"
+    algorithm: Literal["fedavg", "fedprox"] = "fedavg"
+    prox_mu: NotNegative = 0.0
+    max_update_ratio: Positive = 10.0
+
+    @model_validator(mode="after")
+    def _prox_needs_mu(self) -> "FederationSpec":
+        if (self.algorithm == "fedprox") != (self.prox_mu > 0.0):
+            raise ValueError(
+                f"algorithm '{self.algorithm}' with prox_mu = {self.prox_mu}: fedprox needs prox_mu above 0, "
+                "fedavg needs prox_mu = 0"
+            )
+        return self
+
+
+class EvaluationSpec(Frozen):
+    """How a model is judged and how it predicts."""
+
+    validate_every: Count = 1
+    window_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    window_batch: Count = 2
+    mirror: bool = False
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+
+
+class SplitSpec(Frozen):
+    """Shares of patients; the rest trains."""
+
+    test: Fraction = 0.2
+    validation: Fraction = 0.1
+    salt: str = "fedmets"
+
+    @model_validator(mode="after")
+    def _leave_some_to_train(self) -> "SplitSpec":
+        if self.test + self.validation >= 1.0:
+            raise ValueError(f"test + validation = {self.test + self.validation:g} leaves nobody to train on")
+        return self
+
+
+class QualitySpec(Frozen):
+    """When a site's data are too poor to train on."""
+
+    max_bad_share: Fraction = 0.05
+
+
+class Plan(Frozen):
+    """Everything that the sites and the aggregator must agree on before round 1."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    sites: Annotated[tuple[Name, ...], Field(min_length=1)]
+    sequences: Annotated[tuple[Sequence, ...], Field(min_length=1)]
+    labels: Annotated[tuple[Name, ...], Field(min_length=1)] = ("tumour",)
+    preprocessing: PreprocessingSpec = PreprocessingSpec()
+    split: SplitSpec = SplitSpec()
+    quality: QualitySpec = QualitySpec()
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    federation: FederationSpec = FederationSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> "Plan":
+        for field, values in (("sites", self.sites), ("sequences", self.sequences), ("labels", self.labels)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} holds a name twice: {list(values)}")
+        return self
+
+    @property
+    def in_channels(self) -> int:
+        """Input channels: one a sequence, in the plan's order."""
+        return len(self.sequences)
+
+    @property
+    def out_channels(self) -> int:
+        """Output channels: background and one a label."""
+        return 1 + len(self.labels)
