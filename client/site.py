@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from client.data.case import PreparedCase
+from client.data.quality import bad_share
 from common.plan import Plan
 
 
@@ -32,6 +33,5 @@ class Site:
     @property
     def bad_share(self) -> float:
         """Unusable cases over all cases: 1 bad of 20 is 0.05; 0 for a site without cases."""
-        bad = sum(self.quarantined.values())
-        total = bad + len(self.training_cases) + len(self.validation_cases) + len(self.test_cases)
-        return bad / total if total else 0.0
+        usable = len(self.training_cases) + len(self.validation_cases) + len(self.test_cases)
+        return bad_share(self.quarantined, usable)

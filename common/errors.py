@@ -9,6 +9,7 @@ FedmetsError                  base: one line that says what, where and what to d
 ├── CaseRejected              one case is unusable; it is quarantined and the run goes on
 ├── SiteRefusal               a site declines a task, with a typed code
 ├── UpdateRejected            the server declines a site's update, with a typed code
+├── TrainingFailed            a site's work was lost without anybody declining it, with a typed code
 ├── CheckpointCorrupt         a commit on disk does not match its own hash
 ├── AuditBroken               an audit log's hash chain does not hold
 └── StorageError              the disk is full or cannot be written
@@ -58,6 +59,7 @@ class UpdateCode(StrEnum):
     WRONG_LAYOUT = "wrong-layout"
     ABSURD_NORM = "absurd-norm"
     WRONG_ROUND = "wrong-round"
+    OTHER_PLAN = "other-plan"
     WRONG_SITE = "wrong-site"
     BAD_COUNTS = "bad-counts"
     DUPLICATE = "duplicate"
@@ -126,6 +128,14 @@ class UpdateRejected(FedmetsError):
         super().__init__(f"update of site {site} rejected: {code}: {detail}")
         self.code = code
         self.site = site
+
+
+class TrainingFailed(FedmetsError):
+    """A site's work was lost. Only `code` leaves the site."""
+
+    def __init__(self, code: FailureCode, detail: str) -> None:
+        super().__init__(f"training failed: {code}: {detail}")
+        self.code = code
 
 
 class CheckpointCorrupt(FedmetsError):

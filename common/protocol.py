@@ -27,10 +27,16 @@ class CaseSums:
     Attributes:
         cases: number of cases judged.
         dice: sum of voxel Dice over cases.
+        lesions: number of reference lesions in them.
+        found: how many of those were found.
+        false_positives: predicted components that meet no reference lesion.
     """
 
     cases: int = 0
     dice: float = 0.0
+    lesions: int = 0
+    found: int = 0
+    false_positives: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,8 @@ class Weights:
             )
 
     def sha256(self) -> str:
-        """Hex digest over layout and little-endian bytes."""
-        digest = hashlib.sha256(repr(self.layout).encode())
-        digest.update(np.ascontiguousarray(self.vector, dtype="<f4").data)
-        return digest.hexdigest()
+        """Hex sha256 of the safetensors file of these weights, so that `sha256sum` can check it."""
+        return hashlib.sha256(to_safetensors(self)).hexdigest()
 
     def tensors(self) -> dict[str, Vector]:
         """Views of the vector by name, in their shapes."""

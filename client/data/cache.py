@@ -1,0 +1,150 @@
+"""Prepared cases on disk, found by content.
+
+An entry is written under another name in the cache's folder, flushed, and renamed to its key: whoever comes
+second, in this process or another, finds the first one's entry and drops its own.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import scipy
+
+from client.data.cache_entry import DamagedEntry, NoEntry, read_entry, write_entry
+from client.data.case import Case, LabelRule, PreparedCase
+from client.data.preprocessing import prepare, required_files
+from common.durable import commit_folder, storage_errors
+from common.errors import CaseReason, CaseRejected, StorageError
+from common.plan import PreprocessingSpec
+from common.schema import canonical_json
+
+PREPROCESSING_VERSION = 1
+"""Raise with any change to what `prepare` computes: old entries are then never met again."""
+
+_ATTEMPTS = 5
+
+
+def prepare_cached(
+    case: Case,
+    *,
+    sequences: tuple[str, ...],
+    spec: PreprocessingSpec,
+    rule: LabelRule | None,
+    mask_command: tuple[str, ...] | None = None,
+    folder: Path,
+) -> PreparedCase:
+    """As `prepare`, from the cache in `folder` where it holds the case; a damaged entry is made anew.
+
+    The arrays are memory-mapped and read-only. A rejection is not cached: it costs little, and ends with the
+    repair.
+
+    Raises:
+        CaseRejected: as `prepare`.
+        StorageError: the cache cannot be read or written; names the folder.
+    """
+    key = cache_key(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command)
+    for _ in range(_ATTEMPTS):
+        found = _find(folder, key)
+        if found is not None:
+            return found
+        prepared = prepare(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command)
+        _publish(prepared, folder, key)
+    raise StorageError(
+        f"{folder / key}: the entry vanishes as often as it is written; give each site its own cache"
+    )
+
+
+def open_prepared(folder: Path, key: str) -> PreparedCase:
+    """The case under a key that `prepare_cached` has filled, memory-mapped.
+
+    Raises:
+        StorageError: there is no sound entry.
+    """
+    try:
+        return read_entry(folder / key, key)
+    except (NoEntry, DamagedEntry) as error:
+        raise StorageError(f"{error}; prepare the case again") from None
+
+
+def cache_key(
+    case: Case,
+    *,
+    sequences: tuple[str, ...],
+    spec: PreprocessingSpec,
+    rule: LabelRule | None,
+    mask_command: tuple[str, ...] | None = None,
+) -> str:
+    """Hex sha256 over the bytes of every file that is read and over all that decides what becomes of them.
+
+    Paths do not enter: the same case copied elsewhere has the same key.
+
+    Raises:
+        CaseRejected: a file that the plan needs is missing or cannot be read.
+    """
+    files = {name: _sha256(path, name, case.exam) for name, path in required_files(case, sequences, rule).items()}
+    known = case.metadata
+    recipe = {
+        "version": PREPROCESSING_VERSION,
+        "libraries": [np.__version__, scipy.__version__, nib.__version__],
+        "case": [case.patient, case.exam],
+        "metadata": [known.age_years, known.sex, known.primary_cancer, known.field_strength_t],
+        "files": files,
+        "sequences": sequences,
+        "spec": spec.model_dump(mode="json"),
+        "rule": None if rule is None else [sorted(rule.mapping.items()), sorted(rule.ignored)],
+        "mask_command": mask_command,
+    }
+    return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()
+
+
+def _sha256(path: Path, name: str, exam: str) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        reasons = {"label": CaseReason.MISSING_LABEL, "brain mask": CaseReason.NO_BRAIN_MASK}
+        reason = reasons.get(name, CaseReason.MISSING_SEQUENCE)
+        raise CaseRejected(reason, exam, f"{path}: no such file; restore it or leave the case out") from None
+    except OSError as error:
+        detail = f"{path}: cannot be read ({error.strerror}); correct its permissions"
+        raise CaseRejected(CaseReason.UNREADABLE_FILE, exam, detail) from None
+
+
+def _find(folder: Path, key: str) -> PreparedCase | None:
+    """The sound entry under a key; a damaged one is moved out of the way, so that no reader sees half of it go."""
+    try:
+        return read_entry(folder / key, key)
+    except NoEntry:
+        return None
+    except DamagedEntry:
+        with storage_errors(folder), _scratch(folder, key) as grave, suppress(FileNotFoundError):
+            (folder / key).rename(grave / "damaged")  # not found: another process was faster
+        return None
+
+
+def _publish(prepared: PreparedCase, folder: Path, key: str) -> None:
+    """Write an entry beside its place and rename it there, unless another came first."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _scratch(folder, key) as draft:
+            write_entry(prepared, draft, key)
+            try:
+                commit_folder(draft, folder / key)
+            except StorageError:
+                if not (folder / key).is_dir():
+                    raise
+
+
+@contextmanager
+def _scratch(folder: Path, key: str) -> Iterator[Path]:
+    """A hidden folder in the cache, gone at the end."""
+    path = Path(tempfile.mkdtemp(prefix=f".{key[:16]}-", dir=folder))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,59 @@
+"""Judge a model on a site's cases, on each case's own native grid.
+
+A lesion that the plan's spacing is too coarse to hold counts as missed: predictions are brought back to the
+grid the reference was drawn on before anything is compared.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from client.data.case import PreparedCase
+from client.data.geometry import to_native
+from client.inference import predict
+from client.segmentation import probability_to_mask
+from common.metrics.scores import CaseScores, score_case
+from common.plan import Plan
+from common.protocol import CaseSums
+
+
+def predict_native(
+    model: torch.nn.Module, case: PreparedCase, plan: Plan, device: torch.device
+) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+    """Segment one prepared case: (X, Y, Z) uint8 class indices on the case's native grid."""
+    probabilities = predict(model, case.image, case.mask, plan.evaluation, plan.training.patch_size, device)
+    native = np.stack([to_native(channel, case.grid, case.native) for channel in probabilities])
+    return probability_to_mask(native, plan.evaluation.threshold)
+
+
+def score_cases(
+    model: torch.nn.Module, cases: Sequence[PreparedCase], plan: Plan, site: str, device: torch.device
+) -> tuple[CaseScores, ...]:
+    """Score every case that has a reference; any foreground class counts as tumour."""
+    return tuple(
+        score_case(
+            predict_native(model, case, plan, device) > 0,
+            case.reference > 0,
+            case.native.voxel_volume_mm3,
+            case.patient,
+            case.exam,
+            site,
+        )
+        for case in cases
+        if case.reference is not None
+    )
+
+
+def validation_sums(
+    model: torch.nn.Module, cases: Sequence[PreparedCase], plan: Plan, site: str, device: torch.device
+) -> CaseSums:
+    """Sums over the validation cases, which are all that leaves the site of them."""
+    scores = score_cases(model, cases, plan, site, device)
+    return CaseSums(
+        cases=len(scores),
+        dice=float(sum(score.dice for score in scores)),
+        lesions=sum(len(score.lesions) for score in scores),
+        found=sum(lesion.detected for score in scores for lesion in score.lesions),
+        false_positives=sum(score.false_positives for score in scores),
+    )

@@ -1,0 +1,38 @@
+"""What a site agrees to do. It refuses before any data are touched, and says why with a code alone."""
+
+from client.site import Site
+from common.errors import RefusalCode, SiteRefusal
+from common.protocol import TrainTask
+
+
+def admit(task: TrainTask, site: Site) -> None:
+    """Return when the site may work on the task.
+
+    Raises:
+        SiteRefusal: another plan than the one the site agreed to (wrong-plan), a round that this plan does not
+            have (stale-round), more than `quality.max_bad_share` unusable cases (too-many-bad-cases), nothing
+            to train on (no-training-cases).
+    """
+    plan = site.plan
+    if task.plan_id != plan.fingerprint():
+        raise SiteRefusal(
+            RefusalCode.WRONG_PLAN,
+            site.name,
+            f"the task is of plan {task.plan_id[:12]}, not of '{plan.name}' ({plan.fingerprint()[:12]}), "
+            "which this site agreed to",
+        )
+    if not 1 <= task.round_id <= plan.federation.rounds:
+        raise SiteRefusal(
+            RefusalCode.STALE_ROUND,
+            site.name,
+            f"round {task.round_id}, the plan has rounds 1 to {plan.federation.rounds}",
+        )
+    if site.bad_share > plan.quality.max_bad_share:
+        raise SiteRefusal(
+            RefusalCode.TOO_MANY_BAD_CASES,
+            site.name,
+            f"{site.bad_share:.1%} of the cases are unusable, the plan allows {plan.quality.max_bad_share:.1%}; "
+            f"mend them: {dict(site.quarantined)}",
+        )
+    if not site.training_cases:
+        raise SiteRefusal(RefusalCode.NO_TRAINING_CASES, site.name, "the split left no case for training")

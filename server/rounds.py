@@ -1,0 +1,120 @@
+"""The federated loop. Open this file first, then client/round.py.
+
+A run is a sequence of rounds. A round sends the model to the sites, takes the mean of what they learned, moves
+the model by it, and is committed whole or never happened: a crash loses one round's work at most, and the same
+command goes on from the last commit to the same bits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.model.build import build_model
+from common.model.weights import weights_of
+from common.plan import Plan
+from common.protocol import TrainTask
+from common.weights import Weights
+from server.collect import Collected, collect
+from server.federation import Federation
+from server.links import SiteLink
+from server.records import RoundRecord, RoundState, RunStatus, run_status
+from server.selection import quorum_of, select_sites
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended: its status, its last model and every round from the first on."""
+
+    status: RunStatus
+    model: RoundState
+    history: tuple[RoundRecord, ...]
+
+
+def run_federation(federation: Federation, link: SiteLink, on_round: Callable[[RoundRecord], None]) -> RunResult:
+    """Run a plan's rounds to the end, from wherever an earlier call left off.
+
+    Args:
+        on_round: told of each round once it is on disk.
+
+    Raises:
+        OutputError: the store belongs to another plan.
+        CheckpointCorrupt: the store holds no whole commit any more.
+        StorageError: a commit or the audit log cannot be written; what was committed stands.
+    """
+    plan = federation.plan
+    model = _resume_or_begin(federation)
+    for round_id in range(model.round_id + 1, plan.federation.rounds + 1):
+        model = run_round(round_id, model, federation, link)
+        on_round(model.record)
+    history = federation.store.history()
+    status = run_status(history, plan.federation.rounds)
+    federation.audit.record(
+        "run-ended", model.round_id, {"status": status, "model_sha256": model.record.model_sha256}
+    )
+    return RunResult(status, model, history)
+
+
+def run_round(round_id: int, model: RoundState, federation: Federation, link: SiteLink) -> RoundState:
+    """Move the model by one round; every site of the plan has one outcome on record."""
+    plan, start_s = federation.plan, federation.clock()
+    sites = select_sites(plan, link.online())
+    task = TrainTask(plan.fingerprint(), round_id, model.weights)
+    replies = link.train(sites, task, plan.federation.deadline_s)  # yields as they arrive
+    collected = collect(replies, task, sites, plan, federation.clock)
+    new = _advance(model, round_id, collected, federation, start_s)
+    federation.store.commit(new)  # on disk before anyone is told
+    _tell_audit(federation, new.record, collected)
+    return new
+
+
+def _advance(
+    model: RoundState, round_id: int, collected: Collected, federation: Federation, start_s: float
+) -> RoundState:
+    """The model moved along the mean update; below quorum the model as it was, and the record says so."""
+    plan, step_s = federation.plan, federation.clock()
+    weights, optimizer = model.weights, model.optimizer
+    advanced = collected.mean.updates >= quorum_of(plan)
+    if advanced:
+        weights, optimizer = federation.aggregator.step(weights, collected.mean.mean(), optimizer)
+    end_s = federation.clock()
+    record = RoundRecord(
+        round=round_id,
+        plan_id=plan.fingerprint(),
+        seed=plan.seed,
+        advanced=advanced,
+        model_sha256=weights.sha256(),
+        seconds=end_s - start_s,
+        aggregate_seconds=collected.seconds + end_s - step_s,
+        sites=collected.participation,
+    )
+    return RoundState(weights, optimizer, record)
+
+
+def _resume_or_begin(federation: Federation) -> RoundState:
+    """Read the last commit: all that a resume takes. In a new folder, commit the initial model as round 0."""
+    plan = federation.plan
+    model = federation.store.latest(plan)
+    event = "run-began" if model is None else "run-resumed"
+    model = model or federation.store.begin(plan, initial_weights(plan))
+    details = {"plan_id": model.record.plan_id, "model_sha256": model.record.model_sha256}
+    federation.audit.record(event, model.round_id, details)
+    return model
+
+
+def initial_weights(plan: Plan) -> Weights:
+    """Weights of the plan's network before any training; they follow from the plan's seed."""
+    return weights_of(build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed))
+
+
+def _tell_audit(federation: Federation, record: RoundRecord, collected: Collected) -> None:
+    for rejection in collected.rejections:
+        details = {"site": rejection.site, "code": rejection.code, "text": rejection.text}
+        federation.audit.record("update-rejected", record.round, details)
+    federation.audit.record(
+        "round-committed",
+        record.round,
+        {
+            "advanced": record.advanced,
+            "model_sha256": record.model_sha256,
+            "sites": {site.site: site.code or site.outcome for site in record.sites},
+        },
+    )

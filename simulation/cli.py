@@ -1,0 +1,171 @@
+"""The researcher's command: `fedmets-sim`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.cli import new_app, run_app
+from common.errors import UserError
+from simulation.config import load_experiment
+from simulation.progress import build_progress
+from simulation.run import ARMS, Finished, Options, run_experiment
+
+app = new_app("Simulate a federation on one machine. Research software, not a medical device.")
+bench = new_app("Measure what this machine does; every command prints what it compares.")
+app.add_typer(bench, name="bench")
+
+EXIT_CODES = {"completed": 0, "partial": 3, "failed": 1}
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="An experiment file, such as configs/demo.toml.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything is written; made if absent.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="In place of the file's own seed.", min=0)]
+WorkerCount = Annotated[
+    int | None,
+    typer.Option("--workers", help="Processes side by side, in place of the file's own number.", min=1, max=256),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line on stdout.")]
+
+
+@app.command()
+def run(
+    config: Config,
+    out: Out,
+    arms: Annotated[
+        str, typer.Option(help="What to train, separated by commas: federated, local (each site alone), pooled.")
+    ] = ",".join(ARMS),
+    seed: Seed = None,
+    workers: WorkerCount = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train and compare: one federation, each site alone, and all data in one place.
+
+    Interrupt it at any time: the same command goes on where it stopped, one round lost at most, and ends in
+    the same model to the bit. DIR then holds report.html, result.json, model/ and audit.jsonl.
+
+    Exits with 0 when completed, 3 when partial (a site's work or a round is missing), 1 when failed, 2 when it
+    refused before the first round.
+
+    Example:
+
+    \b
+        fedmets-sim run configs/demo.toml --out runs/demo
+        fedmets-sim run configs/demo.toml --out runs/alone --arms local --seed 7
+    """
+    experiment = load_experiment(config, seed, workers)
+    options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
+    with build_progress(as_json) as progress:
+        outcome = run_experiment(experiment, out, options, progress)
+    _say_outcome(outcome, out, as_json)
+    raise typer.Exit(EXIT_CODES[outcome.status])
+
+
+@app.command()
+def study(
+    config: Config,
+    out: Out,
+    seeds: Annotated[int, typer.Option(help="How many seeds, from the file's own seed up.", min=2, max=50)] = 3,
+    arms: Annotated[str, typer.Option(help="As for `run`.")] = ",".join(ARMS),
+    workers: WorkerCount = None,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat a run over several seeds and report means with intervals over seeds.
+
+    Every seed draws its own phantoms, splits, first weights and batches, in DIR/seed-N; DIR then holds
+    study.html, study.json and study.md. Interrupt it at any time and repeat the command to go on.
+
+    Example:
+
+    \b
+        fedmets-sim study configs/study.toml --out runs/study --seeds 3
+    """
+    from simulation.study import run_study  # noqa: PLC0415  (keeps matplotlib out of --help)
+
+    experiment = load_experiment(config, None, workers)
+    options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
+    with build_progress(as_json) as progress:
+        summary = run_study(experiment, out, seeds, options, progress)
+    if as_json:
+        print(json.dumps({"event": "result", "status": summary.status, "path": str(out / "study.json")}))
+    else:
+        print(summary.text)
+    raise typer.Exit(EXIT_CODES[summary.status])
+
+
+@app.command()
+def partition(
+    config: Config,
+    out: Out,
+    folders: Annotated[
+        bool, typer.Option("--folders", help="Also a data folder per site, for a site daemon to be pointed at.")
+    ] = False,
+    seed: Seed = None,
+    workers: WorkerCount = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which case falls to which site, and how unlike the sites are, without training.
+
+    DIR then holds sites.csv (which kind = "table" reads back), sites.png and sites.json.
+
+    Example:
+
+    \b
+        fedmets-sim partition configs/demo.toml --out runs/sites --folders
+    """
+    from simulation.partition.command import partition_command  # noqa: PLC0415
+
+    experiment = load_experiment(config, seed, workers)
+    with build_progress(as_json) as progress:
+        summary = partition_command(experiment, out, folders, progress)
+    print(json.dumps(summary.numbers) if as_json else summary.text)
+
+
+@bench.command("train")
+def bench_train(
+    steps: Annotated[int, typer.Option(help="Optimiser steps on each side.", min=4)] = 60,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+) -> None:
+    """Our local loop beside a plain MONAI loop: same network, patches and steps, one process."""
+    from simulation.bench import train  # noqa: PLC0415
+
+    print(train.render(train.run(steps, device)))
+
+
+@bench.command("aggregate")
+def bench_aggregate() -> None:
+    """Summing 31.2 million parameters of 2, 8 and 32 sites beside a bare numpy sum."""
+    from simulation.bench import aggregate  # noqa: PLC0415
+
+    print(aggregate.render(aggregate.run()))
+
+
+@bench.command("phantom")
+def bench_phantom(
+    cases: Annotated[int, typer.Option(help="How many cases of 96 cubed to write.", min=1)] = 8,
+) -> None:
+    """Seconds to draw, render and write a phantom case on one core."""
+    from simulation.bench import phantom  # noqa: PLC0415
+
+    print(phantom.run(cases))
+
+
+def main() -> None:
+    """Entry point of `fedmets-sim`."""
+    sys.exit(run_app(app, "fedmets-sim"))
+
+
+def _arms(text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(arm.strip() for arm in text.split(",") if arm.strip()))
+    unknown = [arm for arm in chosen if arm not in ARMS]
+    if unknown or not chosen:
+        raise UserError(f"--arms {text!r}: choose from {', '.join(ARMS)}, separated by commas")
+    return tuple(arm for arm in ARMS if arm in chosen)
+
+
+def _say_outcome(outcome: Finished, out: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"event": "result", "status": outcome.status, "path": str(out / "result.json")}))
+    else:
+        print(outcome.text)

@@ -1,0 +1,106 @@
+"""The experiment file: data or phantoms, how they fall to sites, and the plan that the sites will follow."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from common.config import DataSection, RuntimeSection, expand_paths, read_toml, validate
+from common.errors import ConfigError
+from common.plan import (
+    EvaluationSpec,
+    FederationSpec,
+    ModelSpec,
+    Name,
+    Plan,
+    PreprocessingSpec,
+    QualitySpec,
+    Sequence,
+    SplitSpec,
+    TrainingSpec,
+)
+from common.schema import Frozen
+from simulation.partition.config import PartitionSection, SitesPartition
+from simulation.phantom.profile import PhantomSection
+
+
+class Experiment(Frozen):
+    """One experiment as its TOML file states it, paths expanded.
+
+    Exactly one of `phantom` (a cohort is generated) and `data` (a cohort is read) must be there. Everything
+    from `sequences` down, except `runtime`, goes into the plan.
+    """
+
+    name: Name
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    phantom: PhantomSection | None = None
+    data: DataSection | None = None
+    partition: Annotated[PartitionSection, Field(discriminator="kind")] = SitesPartition(kind="sites")
+    sequences: Annotated[tuple[Sequence, ...], Field(min_length=1)]
+    labels: Annotated[tuple[Name, ...], Field(min_length=1)] = ("tumour",)
+    preprocessing: PreprocessingSpec = PreprocessingSpec()
+    split: SplitSpec = SplitSpec()
+    quality: QualitySpec = QualitySpec()
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    federation: FederationSpec = FederationSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    runtime: RuntimeSection = RuntimeSection()
+
+    @model_validator(mode="after")
+    def _one_source_of_data(self) -> "Experiment":
+        if (self.phantom is None) == (self.data is None):
+            raise ValueError("give either [data] (your own cases) or [phantom] (a generated cohort), one of them")
+        return self
+
+    def identity(self) -> str:
+        """Fingerprint of all that can change the outcome; `[runtime]` cannot."""
+        return self.model_copy(update={"runtime": RuntimeSection()}).fingerprint()
+
+    def plan_for(self, sites: tuple[str, ...]) -> Plan:
+        """The plan for these sites."""
+        return Plan(
+            name=self.name,
+            seed=self.seed,
+            sites=sites,
+            sequences=self.sequences,
+            labels=self.labels,
+            preprocessing=self.preprocessing,
+            split=self.split,
+            quality=self.quality,
+            model=self.model,
+            training=self.training,
+            federation=self.federation,
+            evaluation=self.evaluation,
+        )
+
+
+def load_experiment(path: Path, seed: int | None = None, workers: int | None = None) -> Experiment:
+    """Read, expand and check an experiment file.
+
+    Args:
+        path: the TOML file; relative paths in it are relative to it.
+        seed, workers: replace the file's own values when given.
+
+    Raises:
+        ConfigError: one line with every fault found.
+    """
+    values = read_toml(path)
+    base = path.resolve().parent
+    _expand_section(values, "data", ("root", "spreadsheet"), base, path)
+    _expand_section(values, "partition", ("file",), base, path)
+    if seed is not None:
+        values["seed"] = seed
+    if workers is not None:
+        runtime = values.get("runtime", {})
+        if isinstance(runtime, dict):
+            values["runtime"] = {**runtime, "workers": workers}
+    return validate(Experiment, values, str(path))
+
+
+def _expand_section(values: dict[str, Any], section: str, keys: tuple[str, ...], base: Path, path: Path) -> None:
+    if section not in values:
+        return
+    if not isinstance(values[section], dict):
+        raise ConfigError(f"{path}: '{section}' must be a table, write [{section}]; got {values[section]!r}")
+    values[section] = expand_paths(values[section], keys, base, f"{path}: {section}")

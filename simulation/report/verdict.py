@@ -1,0 +1,142 @@
+"""The first lines of a report: what came out, in words that the intervals support and no more."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from common.metrics.intervals import Interval
+from common.metrics.scores import LARGE_MM3, SMALL_MM3, CaseScores, summarise
+from simulation.report.markup import bullets, escape, number, percent, rate, ratio, signed, span
+from simulation.report.reading import arm_interval, comparison
+
+_STATUS_WORDS = {
+    "completed": "every round has every site's work in it",
+    "partial": "some site's work or some round is missing; see who took part",
+    "failed": "no round met its quorum, so there is no federated model",
+}
+
+
+def render_verdict(result: Mapping[str, Any]) -> str:
+    """Status, headline and the three or four numbers that matter."""
+    status = str(result.get("status", "unknown"))
+    badge = f'<p class="status {escape(status)}"><b>{escape(status)}</b> {_STATUS_WORDS.get(status, "")}</p>'
+    return badge + f'<p class="headline">{headline(result)}</p>' + _tiles(result)
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """One or two sentences; every claim of better or worse is one that its interval supports."""
+    federated = arm_interval(result, "federated", "dice").estimate
+    share = comparison(result, "federated_over_pooled", "dice")
+    gain = comparison(result, "federated_minus_local", "dice")
+    if federated is None:
+        arms = result.get("arms", {})
+        named = ", ".join(f"{arm} {number(scores.get('dice'))}" for arm, scores in arms.items())
+        return f"No federated model to judge.{f' Dice on test cases: {escape(named)}.' if named else ''}"
+    if share.estimate is None:
+        sentences = [f"The federated model reaches a Dice of {number(federated, 2)} on test cases."]
+    else:
+        sentences = [
+            f"The federated model reaches {ratio(share.estimate)} of the Dice of a model trained on all data in "
+            "one place."
+        ]
+    if gain.estimate is not None:
+        sentences.append(f"It is {_against(gain)} a hospital's model trained alone.")
+    return " ".join(sentences)
+
+
+def _against(gain: Interval) -> str:
+    if gain.low is None or gain.high is None:
+        return "above" if (gain.estimate or 0.0) > 0 else "not above"
+    if gain.low > 0:
+        return "better than"
+    return "worse than" if gain.high < 0 else "not clearly different from"
+
+
+def _tiles(result: Mapping[str, Any]) -> str:
+    dice = arm_interval(result, "federated", "dice")
+    share = comparison(result, "federated_over_pooled", "dice")
+    gain = comparison(result, "federated_minus_local", "dice")
+    found = arm_interval(result, "federated", "lesion_sensitivity")
+    false = arm_interval(result, "federated", "fp_per_scan")
+    tiles = [
+        _tile(number(dice.estimate), "Dice, federated", dice, span(dice)),
+        _tile(ratio(share.estimate), "of pooled training's Dice", share, span(share, ratio)),
+        _tile(signed(gain.estimate), "Dice over local training", gain, span(gain, signed)),
+        _tile(percent(found.estimate), "of lesions found", found, span(found, percent)),
+        _tile(rate(false.estimate), "false marks per scan", false, span(false, rate)),
+    ]
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _tile(value: str, label: str, interval: Interval, ends: str) -> str:
+    if interval.estimate is None:
+        return ""
+    told = f"<small>95&nbsp;% interval {ends}</small>" if interval.low is not None else ""
+    return f'<div class="tile"><b>{value}</b><span>{escape(label)}</span>{told}</div>'
+
+
+def render_meaning(result: Mapping[str, Any], arm_scores: Mapping[str, Sequence[CaseScores]]) -> str:
+    """What the numbers mean, in plain words with counts."""
+    scores = arm_scores.get("federated", ())
+    items = [*_lesions(scores), *_pooling(result), *_sharing(result, scores), *_caution(scores)]
+    return bullets(items)
+
+
+def _lesions(scores: Sequence[CaseScores]) -> list[str]:
+    if not scores:
+        return []
+    summary = summarise(scores)
+    found = sum(lesion.detected for score in scores for lesion in score.lesions)
+    bands = summary.sensitivity_by_volume
+    small, large = bands["under_27"], bands["over_275"]
+    items = [
+        f"In {summary.cases} test exams of {len({(s.site, s.patient) for s in scores})} patients it finds "
+        f"<b>{found} of {summary.lesions} lesions</b>: {percent(small.value)} of the {small.lesions} below "
+        f"{SMALL_MM3:.0f}&nbsp;mm³ (a ball of 3.7&nbsp;mm) and {percent(large.value)} of the {large.lesions} "
+        f"above {LARGE_MM3:.0f}&nbsp;mm³ (8.1&nbsp;mm)."
+    ]
+    if summary.lesion_precision is not None:
+        items.append(
+            f"Of what it marks, {percent(summary.lesion_precision)} touches a lesion; the rest is "
+            f"<b>{rate(summary.fp_per_scan)} false marks per scan</b> for a reader to dismiss."
+        )
+    return items
+
+
+def _pooling(result: Mapping[str, Any]) -> list[str]:
+    share = comparison(result, "federated_over_pooled", "dice")
+    if share.estimate is None or share.low is None or share.high is None:
+        return []
+    ends = span(share, ratio)
+    if share.low > 1:
+        reading = "with these test patients, keeping the data apart cost nothing in Dice"
+    elif share.high < 1:
+        reading = "keeping the data apart cost some Dice, more than the choice of test patients explains"
+    else:
+        reading = "these test patients do not tell the two apart"
+    return [f"Against pooled training the ratio of Dice is {ratio(share.estimate)} ({ends}): {reading}."]
+
+
+def _sharing(result: Mapping[str, Any], scores: Sequence[CaseScores]) -> list[str]:
+    """How many hospitals would be better off with the federated model than with their own."""
+    cross = result.get("arms", {}).get("local", {}).get("cross_site", {})
+    own = {site: row.get(site) for site, row in cross.items()}
+    ours = {site: summarise([score for score in scores if score.site == site]).dice for site in own}
+    pairs = [(ours[site], value) for site, value in own.items() if value is not None and ours[site] is not None]
+    if not pairs:
+        return []
+    better = sum(float(shared or 0.0) > float(alone) for shared, alone in pairs)
+    return [
+        f"On their own test patients, <b>{better} of {len(pairs)} hospitals</b> get a higher Dice from the "
+        "federated model than from the model that they trained alone."
+    ]
+
+
+def _caution(scores: Sequence[CaseScores]) -> list[str]:
+    patients = len({(score.site, score.patient) for score in scores})
+    if not patients:
+        return []
+    few = f"There are only {patients} test patients. " if patients < 30 else ""
+    return [
+        f"{few}Intervals tell how much the numbers would move with other test patients of the same kind; they do "
+        "not tell how much they would move with another random seed of training."
+    ]

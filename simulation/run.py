@@ -1,0 +1,180 @@
+"""One experiment from its file to the finished folder: prepare, train the arms, judge them, write it all down."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.release import write_release
+from server.federation import open_federation
+from server.records import RoundRecord, RunStatus
+from server.rounds import RunResult, run_federation
+from simulation.baselines import baselines_of, train_baselines
+from simulation.config import Experiment
+from simulation.folder import claim_folder
+from simulation.link import InProcessLink
+from simulation.pool import Workers
+from simulation.prepare import prepare_sites
+from simulation.progress import Progress
+from simulation.report.page import write_report
+from simulation.result import MODEL_FOLDER, Judged, build_result, headline, write_result
+from simulation.scoring import Candidate, score_candidates
+from simulation.showing import report_content
+from simulation.sites import Prepared, save_prepared
+from simulation.timing import Stopwatch
+
+REPORT_FILE = "report.html"
+ARMS = ("federated", "local", "pooled")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a command line adds to an experiment.
+
+    Attributes:
+        arms: of ARMS, in that order.
+        config_text: the experiment file as it stands, for the report.
+    """
+
+    arms: tuple[str, ...]
+    config_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run ended: its status, one paragraph for a person, and what result.json holds."""
+
+    status: str
+    text: str
+    result: dict[str, Any]
+
+
+def run_experiment(experiment: Experiment, folder: Path, options: Options, progress: Progress) -> Finished:
+    """Run an experiment, or go on with it where an earlier call stopped.
+
+    Raises:
+        UserError: refused before the first round: configuration, data or folder do not serve.
+        StorageError: the disk is full; what was committed stands.
+    """
+    folder = folder.resolve()
+    with claim_folder(folder, experiment):
+        stopwatch = Stopwatch(folder / "seconds.json")
+        with Workers(experiment.runtime.workers, experiment.training.threads) as workers:
+            prepared = _prepare(experiment, folder, workers, stopwatch, progress)
+            federated = None
+            if "federated" in options.arms:
+                federated = _federate(prepared, folder, workers, stopwatch, progress)
+            baselines = _train_baselines(prepared, folder, options.arms, workers, stopwatch, progress)
+            judged = _judge(prepared, federated, baselines, folder, workers, stopwatch, progress)
+        result = build_result(judged)
+        _release(judged, result, folder)
+        write_report(folder / REPORT_FILE, report_content(judged, result, folder, options.config_text))
+        result["seconds"] = stopwatch.totals()
+        write_result(folder, result)
+        stopwatch.save()
+    return Finished(str(judged.status), headline(result, folder), result)
+
+
+def _prepare(
+    experiment: Experiment, folder: Path, workers: Workers, stopwatch: Stopwatch, progress: Progress
+) -> Prepared:
+    with stopwatch.part("prepare"):
+        prepared = prepare_sites(experiment, folder, workers, progress)
+        save_prepared(prepared, folder)
+    stopwatch.save()
+    for note in prepared.notes:
+        progress.note(note)
+    return prepared
+
+
+def _federate(
+    prepared: Prepared, folder: Path, workers: Workers, stopwatch: Stopwatch, progress: Progress
+) -> RunResult:
+    """The federated arm: server/rounds.py over sites in worker processes."""
+    plan = prepared.plan
+    federation = open_federation(plan, folder, time.perf_counter, time.time, progress.note)
+    link = InProcessLink(folder, plan.sites, workers)
+    latest = federation.store.latest(plan)
+    progress.stage("federated", plan.federation.rounds, latest.round_id if latest else 0)
+
+    def on_round(record: RoundRecord) -> None:
+        credit_round(record, stopwatch)
+        stopwatch.save()
+        progress.advance(_describe_round(record))
+
+    return run_federation(federation, link, on_round)
+
+
+def credit_round(record: RoundRecord, stopwatch: Stopwatch) -> None:
+    """Divide a round's wall seconds: aggregation as measured, the rest as the sites spent theirs.
+
+    A round of 10 s with 1 s of aggregation, whose sites together trained 12 s and evaluated 6 s: 6 s and 3 s.
+    """
+    trained = sum(site.train_seconds for site in record.sites)
+    evaluated = sum(site.evaluate_seconds for site in record.sites)
+    working_s = max(0.0, record.seconds - record.aggregate_seconds)
+    share = evaluated / (trained + evaluated) if trained + evaluated else 0.0
+    stopwatch.add("aggregate", record.aggregate_seconds)
+    stopwatch.add("evaluate", working_s * share)
+    stopwatch.add("train", working_s * (1.0 - share))
+
+
+def _describe_round(record: RoundRecord) -> str:
+    parts = [
+        f"{site.site} {site.loss:.3f}" if site.loss is not None else f"{site.site} {site.code or site.outcome}"
+        for site in record.sites
+    ]
+    kept = "" if record.advanced else " - below quorum, the model stays as it was"
+    return f"loss: {', '.join(parts)}{kept}"
+
+
+def _train_baselines(
+    prepared: Prepared,
+    folder: Path,
+    arms: tuple[str, ...],
+    workers: Workers,
+    stopwatch: Stopwatch,
+    progress: Progress,
+) -> dict[str, RunResult]:
+    baselines = baselines_of(prepared, arms)
+    if not baselines:
+        return {}
+    with stopwatch.part("train"):
+        finished = train_baselines(prepared, baselines, folder, workers, progress)
+    stopwatch.save()
+    return finished
+
+
+def _judge(
+    prepared: Prepared,
+    federated: RunResult | None,
+    baselines: Mapping[str, RunResult],
+    folder: Path,
+    workers: Workers,
+    stopwatch: Stopwatch,
+    progress: Progress,
+) -> Judged:
+    """Score every finished model on every site's test cases; a federation that never moved has no model."""
+    models = {name: result.model.weights for name, result in baselines.items()}
+    if federated is not None and federated.status is not RunStatus.FAILED:
+        models = {"federated": federated.model.weights, **models}
+    candidates = tuple(Candidate(name, weights) for name, weights in models.items())
+    with stopwatch.part("evaluate"):
+        scores = score_candidates(prepared, candidates, folder, workers, progress)
+    stopwatch.save()
+    return Judged(
+        prepared=prepared,
+        status=federated.status if federated else RunStatus.COMPLETED,
+        history=federated.history if federated else (),
+        baselines={name: result.history for name, result in baselines.items()},
+        models=models,
+        scores=scores,
+    )
+
+
+def _release(judged: Judged, result: Mapping[str, Any], folder: Path) -> None:
+    if "federated" in judged.models:
+        plan, weights = judged.prepared.plan, judged.models["federated"]
+        metrics = {"status": result["status"], "held_out_patients": result["arms"]["federated"]}
+        write_release(folder / MODEL_FOLDER, plan, weights, metrics, len(judged.history))

@@ -1,0 +1,91 @@
+"""The prepared sites of a simulation: small records on disk, arrays memory-mapped from the shared cache."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from client.data.cache import open_prepared
+from client.data.case import PreparedCase
+from client.device import torch_device
+from client.site import Site
+from common.durable import write_durably
+from common.plan import Plan
+from common.schema import Frozen
+
+PREPARED_FILE = "prepared.json"
+CACHE_FOLDER = "cache"
+
+
+class CaseRef(Frozen):
+    """A prepared case: its exam and its key in the cache."""
+
+    patient: str
+    exam: str
+    key: str
+
+
+class SiteCases(Frozen):
+    """One site's cases by role, and what it had to put aside."""
+
+    name: str
+    training: tuple[CaseRef, ...]
+    validation: tuple[CaseRef, ...]
+    test: tuple[CaseRef, ...]
+    quarantined: dict[str, int] = {}
+
+    @property
+    def cases(self) -> tuple[CaseRef, ...]:
+        """All usable cases."""
+        return (*self.training, *self.validation, *self.test)
+
+
+class Prepared(Frozen):
+    """Everything that a worker process needs to open the sites of a run.
+
+    Attributes:
+        plan: what the sites agreed to.
+        sites: in the plan's order.
+        device: where networks run.
+        left_out: cases that the partition gives to no site.
+        notes: what a reader of the results must know about the split and the partition.
+    """
+
+    plan: Plan
+    sites: tuple[SiteCases, ...]
+    device: str
+    left_out: int = 0
+    notes: tuple[str, ...] = ()
+
+    def site(self, name: str) -> SiteCases:
+        """The site of this name."""
+        return next(site for site in self.sites if site.name == name)
+
+
+def save_prepared(prepared: Prepared, folder: Path) -> None:
+    """Write for the workers to read."""
+    write_durably(folder / PREPARED_FILE, prepared.to_json().encode())
+
+
+@lru_cache(maxsize=4)
+def load_prepared(folder: Path) -> Prepared:
+    """Read once per process."""
+    return Prepared.from_json((folder / PREPARED_FILE).read_bytes())
+
+
+@lru_cache(maxsize=64)
+def open_site(folder: Path, name: str) -> Site:
+    """A site with its cases mapped into memory; opened once per process, as a resident daemon would."""
+    prepared = load_prepared(folder)
+    cases = prepared.site(name)
+    return Site(
+        name=name,
+        plan=prepared.plan,
+        training_cases=_open(folder, cases.training),
+        validation_cases=_open(folder, cases.validation),
+        test_cases=_open(folder, cases.test),
+        quarantined=cases.quarantined,
+        device=torch_device(prepared.device),
+    )
+
+
+def _open(folder: Path, refs: tuple[CaseRef, ...]) -> tuple[PreparedCase, ...]:
+    return tuple(open_prepared(folder / CACHE_FOLDER, ref.key) for ref in refs)

@@ -1,0 +1,164 @@
+"""The cache: the same case once, memory-mapped, whatever happens to its files or beside it."""
+
+import dataclasses
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.data import cache
+from client.data.cache import cache_key, open_prepared, prepare_cached
+from client.data.case import Case, LabelRule, Metadata, PreparedCase
+from client.data.preprocessing import prepare
+from common.errors import CaseReason, CaseRejected, StorageError
+from common.plan import PreprocessingSpec
+from tests.client.data.heads import SPACING_MM, write_case
+
+SPEC = PreprocessingSpec(spacing_mm=SPACING_MM)
+RULE = LabelRule({1: 1})
+SEQUENCES = ("t1c", "flair")
+RACER = """
+import sys
+from pathlib import Path
+from client.data.cache import prepare_cached
+from client.data.case import LabelRule
+from common.plan import PreprocessingSpec
+from tests.client.data.heads import write_case
+case = write_case(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+spec = PreprocessingSpec(spacing_mm=(1.5, 1.5, 1.5))
+for _ in range(3):
+    found = prepare_cached(
+        case, sequences=("t1c", "flair"), spec=spec, rule=LabelRule({1: 1}), folder=Path(sys.argv[2])
+    )
+print(found.image.tobytes().hex()[:64], found.image.shape)
+"""
+
+
+def key_of(case: Case, sequences: tuple[str, ...] = SEQUENCES, rule: LabelRule | None = RULE) -> str:
+    return cache_key(case, sequences=sequences, spec=SPEC, rule=rule)
+
+
+def cached(case: Case, folder: Path) -> PreparedCase:
+    return prepare_cached(case, sequences=SEQUENCES, spec=SPEC, rule=RULE, folder=folder)
+
+
+def test_what_comes_back_is_what_was_prepared(tmp_path: Path) -> None:
+    known = Metadata(age_years=61.0, sex="F", primary_cancer="Lung", field_strength_t=1.5)
+    case = dataclasses.replace(write_case(tmp_path / "p1", "LPS"), metadata=known)
+    fresh = prepare(case, sequences=SEQUENCES, spec=SPEC, rule=RULE)
+    for found in (cached(case, tmp_path / "cache"), open_prepared(tmp_path / "cache", key_of(case))):
+        assert isinstance(found.image, np.memmap) and not found.image.flags.writeable
+        for name in ("image", "label", "mask", "reference", "lesion_voxels"):
+            assert np.array_equal(getattr(found, name), getattr(fresh, name))
+        assert np.array_equal(found.grid.affine, fresh.grid.affine)
+        assert (found.native.shape, found.patient, found.metadata) == (fresh.native.shape, "p1", known)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [key_of(case)]
+
+
+def test_second_call_does_not_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = write_case(tmp_path / "p1")
+    cached(case, tmp_path / "cache")
+    monkeypatch.setattr(cache, "prepare", None)
+    assert cached(case, tmp_path / "cache").image.shape[0] == 2
+
+
+def test_inference_entry_has_no_label(tmp_path: Path) -> None:
+    case = write_case(tmp_path / "p1")
+    found = prepare_cached(case, sequences=SEQUENCES, spec=SPEC, rule=None, folder=tmp_path / "cache")
+    assert found.label is None and found.reference is None and found.lesion_voxels.shape == (0, 3)
+
+
+def test_key_follows_content_and_not_place(tmp_path: Path) -> None:
+    case = write_case(tmp_path / "a" / "p1")
+    assert key_of(write_case(tmp_path / "b" / "p1")) == key_of(case)
+    others = {
+        key_of(case),
+        key_of(case, ("flair", "t1c")),
+        key_of(case, rule=None),
+        key_of(case, rule=LabelRule({1: 1}, frozenset({2}))),
+        key_of(dataclasses.replace(case, patient="p2")),
+        key_of(write_case(tmp_path / "c" / "p1", "LPS")),
+        cache_key(case, sequences=SEQUENCES, spec=PreprocessingSpec(), rule=RULE),
+        cache_key(case, sequences=SEQUENCES, spec=SPEC, rule=RULE, mask_command=("strip",)),
+    }
+    assert len(others) == 8
+
+
+@pytest.mark.parametrize("name", ["image.npy", "entry.json", "label.npy"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "empty"])
+def test_damaged_entry_is_made_anew(name: str, damage: str, tmp_path: Path) -> None:
+    case, folder = write_case(tmp_path / "p1"), tmp_path / "cache"
+    expected = cached(case, folder).image.tobytes()
+    path = folder / key_of(case) / name
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: -7 if damage == "cut" else 0])
+    with pytest.raises(StorageError, match="prepare the case again"):
+        open_prepared(folder, key_of(case))
+    assert cached(case, folder).image.tobytes() == expected
+    assert [entry.name for entry in folder.iterdir()] == [key_of(case)]
+
+
+def test_a_rejected_case_leaves_nothing(tmp_path: Path) -> None:
+    case = write_case(tmp_path / "p1")
+    case.sequences["flair"].unlink()
+    with pytest.raises(CaseRejected) as caught:
+        cached(case, tmp_path / "cache")
+    assert caught.value.reason is CaseReason.MISSING_SEQUENCE
+    assert not (tmp_path / "cache").exists()
+
+
+def test_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = write_case(tmp_path / "p1")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        cached(case, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_two_processes_share_a_cache(tmp_path: Path) -> None:
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(tmp_path / name / "p1"), str(tmp_path / "cache")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[3],
+        )
+        for name in ("a", "b")
+    ]
+    for racer in racers:
+        assert racer.stdout is not None and racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    outputs = {racer.communicate(timeout=60)[0] for racer in racers}
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert len(outputs) == 1
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_the_slower_of_two_takes_the_entry_of_the_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, folder = write_case(tmp_path / "p1"), tmp_path / "cache"
+
+    def overtaken(*args: object, **options: object) -> PreparedCase:
+        monkeypatch.setattr(cache, "prepare", prepare)
+        inner = cached(case, folder)
+        assert inner.image.shape[0] == 2
+        return prepare(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cache, "prepare", overtaken)
+    assert cached(case, folder).patient == "p1"
+    assert [entry.name for entry in folder.iterdir()] == [key_of(case)]

@@ -1,0 +1,149 @@
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.audit import read_audit
+from common.errors import OutputError, RefusalCode
+from common.protocol import SiteRefused, SiteReply, TrainTask
+from server.records import Outcome, RoundRecord, RunStatus
+from server.rounds import RunResult, initial_weights, run_federation
+from tests.server.builders import SITES, FakeLink, make_plan, make_update, open_run
+
+PLAN = make_plan()
+
+
+def silent(site: str, task: TrainTask) -> SiteReply | None:
+    return None
+
+
+def refuse(site: str, task: TrainTask) -> SiteReply:
+    return SiteRefused(site, task.round_id, RefusalCode.NO_TRAINING_CASES)
+
+
+def poisoned(site: str, task: TrainTask) -> SiteReply:
+    update = make_update(site, task)
+    return replace(update, delta=update.delta.with_vector(np.full_like(update.delta.vector, np.nan)))
+
+
+def run(folder: Path, link: FakeLink, rounds: int = 3) -> RunResult:
+    return run_federation(open_run(make_plan(rounds=rounds), folder), link, on_round=lambda record: None)
+
+
+def events(folder: Path) -> list[str]:
+    return [record.event for record in read_audit(folder / "audit.jsonl")]
+
+
+def test_a_run_of_three_rounds(tmp_path: Path) -> None:
+    seen: list[RoundRecord] = []
+    result = run_federation(open_run(PLAN, tmp_path), link := FakeLink(), on_round=seen.append)
+    assert result.status is RunStatus.COMPLETED
+    assert tuple(seen) == result.history
+    assert [(record.round, record.advanced, record.accepted) for record in seen] == [
+        (n, True, 4) for n in (1, 2, 3)
+    ]
+    assert len({record.model_sha256 for record in seen}) == 3
+    assert result.model.record == seen[-1]
+    assert events(tmp_path) == ["run-began", *["round-committed"] * 3, "run-ended"]
+    assert [task.round_id for task in link.tasks] == [1, 2, 3]
+
+
+def test_one_round_is_the_model_plus_the_weighted_mean(tmp_path: Path) -> None:
+    result = run(tmp_path, link := FakeLink(), rounds=1)
+    (task,) = link.tasks
+    updates = [make_update(site, task) for site in SITES]
+    mean = np.average(
+        np.array([update.delta.vector for update in updates], np.float64),
+        axis=0,
+        weights=[update.report.cases for update in updates],
+    )
+    assert np.abs(result.model.weights.vector - (task.weights.vector + mean)).max() < 1e-6
+
+
+def test_no_order_of_arrival_changes_a_bit(tmp_path: Path) -> None:
+    orders = list(itertools.permutations(SITES))[::5]
+    models = {
+        run(tmp_path / str(n), FakeLink(order), 2).model.record.model_sha256 for n, order in enumerate(orders)
+    }
+    assert len(models) == 1
+
+
+@pytest.mark.parametrize("behaviour", [silent, refuse, poisoned])
+def test_a_round_under_quorum_leaves_the_model_as_it_was(tmp_path: Path, behaviour: object) -> None:
+    def only_in_round_2(site: str, task: TrainTask) -> SiteReply | None:
+        return behaviour(site, task) if task.round_id == 2 else make_update(site, task)  # type: ignore[operator]
+
+    result = run(tmp_path, FakeLink(behaviour=dict.fromkeys(SITES[:3], only_in_round_2)))
+    assert [record.advanced for record in result.history] == [True, False, True]
+    assert result.history[1].model_sha256 == result.history[0].model_sha256
+    assert result.history[1].accepted == 1
+    assert result.status is RunStatus.PARTIAL
+
+
+def test_a_run_that_never_meets_its_quorum_fails(tmp_path: Path) -> None:
+    result = run(tmp_path, FakeLink(behaviour=dict.fromkeys(SITES, silent)))
+    assert result.status is RunStatus.FAILED
+    assert np.array_equal(result.model.weights.vector, initial_weights(PLAN).vector)
+    assert {site.outcome for record in result.history for site in record.sites} == {Outcome.LATE}
+
+
+def test_a_poisoned_update_is_named_in_the_audit_log(tmp_path: Path) -> None:
+    result = run(tmp_path, FakeLink(behaviour={"east": poisoned}), rounds=1)
+    assert result.status is RunStatus.PARTIAL
+    (rejection,) = (record for record in read_audit(tmp_path / "audit.jsonl") if record.event == "update-rejected")
+    assert (rejection.details["site"], rejection.details["code"]) == ("east", "not-finite")
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a process between two rounds."""
+
+
+def test_an_interrupted_run_ends_in_the_same_bits(tmp_path: Path) -> None:
+    def interrupt(record: RoundRecord) -> None:
+        if record.round == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run_federation(open_run(PLAN, tmp_path / "cut"), FakeLink(), interrupt)
+    resumed = run(tmp_path / "cut", link := FakeLink(tuple(reversed(SITES))))
+    whole = run(tmp_path / "whole", FakeLink())
+    assert [task.round_id for task in link.tasks] == [3]
+    assert resumed == replace(whole, model=resumed.model)
+    assert resumed.model.record.model_sha256 == whole.model.record.model_sha256
+    assert "run-resumed" in events(tmp_path / "cut")
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    first = run(tmp_path, FakeLink())
+    second = run(tmp_path, link := FakeLink())
+    assert link.tasks == []
+    assert (second.status, second.history) == (first.status, first.history)
+
+
+def test_a_damaged_newest_commit_is_said_and_its_round_is_run_again(tmp_path: Path) -> None:
+    first = run(tmp_path, FakeLink())
+    (tmp_path / "rounds" / "round-0003" / "model.safetensors").write_bytes(b"damaged")
+    said: list[str] = []
+    again = run_federation(open_run(PLAN, tmp_path, said), link := FakeLink(), lambda record: None)
+    assert [task.round_id for task in link.tasks] == [3]
+    assert again.model.record.model_sha256 == first.model.record.model_sha256
+    assert len(said) == 1
+    assert "round-0003" in said[0]
+    assert "commit-corrupt" in events(tmp_path)
+
+
+def test_the_folder_of_another_plan_is_refused_before_any_site_is_asked(tmp_path: Path) -> None:
+    run(tmp_path, FakeLink(), rounds=3)
+    with pytest.raises(OutputError):
+        run(tmp_path, link := FakeLink(), rounds=4)
+    assert link.tasks == []
+
+
+def test_seconds_are_recorded(tmp_path: Path) -> None:
+    ticks = iter(range(1000))
+    federation = replace(open_run(make_plan(rounds=1), tmp_path), clock=lambda: float(next(ticks)))
+    (record,) = run_federation(federation, FakeLink(), lambda record: None).history
+    # the clock is read at the start, twice a reply, and around the step
+    assert (record.seconds, record.aggregate_seconds) == (10.0, 5.0)
