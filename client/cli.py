@@ -66,10 +66,10 @@ def segment(
     with _progress() as say:
         say("loading the network library")
         # torch and MONAI take three seconds to import; `--help` and a mistyped option need not wait for them.
-        import torch  # noqa: PLC0415
+        import torch
 
-        from client import segmentation  # noqa: PLC0415
-        from client.device import torch_device  # noqa: PLC0415
+        from client import segmentation
+        from client.device import torch_device
 
         if threads is not None:
             torch.set_num_threads(threads)

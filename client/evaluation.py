@@ -7,12 +7,11 @@ grid the reference was drawn on before anything is compared.
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from client.data.case import PreparedCase
-from client.data.geometry import to_native
-from client.inference import predict
-from client.segmentation import probability_to_mask
+from client.segmentation import native_probabilities, probability_to_mask
 from common.metrics.scores import CaseScores, score_case
 from common.plan import Plan
 from common.protocol import CaseSums
@@ -20,11 +19,9 @@ from common.protocol import CaseSums
 
 def predict_native(
     model: torch.nn.Module, case: PreparedCase, plan: Plan, device: torch.device
-) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+) -> npt.NDArray[np.uint8]:
     """Segment one prepared case: (X, Y, Z) uint8 class indices on the case's native grid."""
-    probabilities = predict(model, case.image, case.mask, plan.evaluation, plan.training.patch_size, device)
-    native = np.stack([to_native(channel, case.grid, case.native) for channel in probabilities])
-    return probability_to_mask(native, plan.evaluation.threshold)
+    return probability_to_mask(native_probabilities(model, case, plan, device), plan.evaluation.threshold)
 
 
 def score_cases(

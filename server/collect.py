@@ -107,6 +107,7 @@ class _Collector:
     def _add(self, update: SiteUpdate) -> Participation:
         check_update(update, self._task, self._plan, self._max_norm)
         report = update.report
+        # links end the waiting; one that runs sites in its own process cannot cut a task short, hence this check
         if report.seconds > self._plan.federation.deadline_s:
             return Participation(site=update.site, outcome=Outcome.LATE, bytes_up=_bytes_up(update))
         weight = _WEIGHTS[self._plan.federation.weighting](report)

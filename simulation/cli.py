@@ -9,9 +9,7 @@ import typer
 
 from common.cli import new_app, run_app
 from common.errors import UserError
-from simulation.config import load_experiment
-from simulation.progress import build_progress
-from simulation.run import ARMS, Finished, Options, run_experiment
+from simulation.arms import ARMS
 
 app = new_app("Simulate a federation on one machine. Research software, not a medical device.")
 bench = new_app("Measure what this machine does; every command prints what it compares.")
@@ -54,11 +52,18 @@ def run(
         fedmets-sim run configs/demo.toml --out runs/demo
         fedmets-sim run configs/demo.toml --out runs/alone --arms local --seed 7
     """
+    from simulation.config import load_experiment  # torch takes seconds to load, --help need not wait for it
+    from simulation.progress import build_progress
+    from simulation.run import Options, run_experiment
+
     experiment = load_experiment(config, seed, workers)
     options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
     with build_progress(as_json) as progress:
         outcome = run_experiment(experiment, out, options, progress)
-    _say_outcome(outcome, out, as_json)
+    if as_json:
+        print(json.dumps({"event": "result", "status": outcome.status, "path": str(out / "result.json")}))
+    else:
+        print(outcome.text)
     raise typer.Exit(EXIT_CODES[outcome.status])
 
 
@@ -81,7 +86,10 @@ def study(
     \b
         fedmets-sim study configs/study.toml --out runs/study --seeds 3
     """
-    from simulation.study import run_study  # noqa: PLC0415  (keeps matplotlib out of --help)
+    from simulation.config import load_experiment
+    from simulation.progress import build_progress
+    from simulation.run import Options
+    from simulation.study import run_study
 
     experiment = load_experiment(config, None, workers)
     options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
@@ -114,7 +122,9 @@ def partition(
     \b
         fedmets-sim partition configs/demo.toml --out runs/sites --folders
     """
-    from simulation.partition.command import partition_command  # noqa: PLC0415
+    from simulation.config import load_experiment
+    from simulation.partition.command import partition_command
+    from simulation.progress import build_progress
 
     experiment = load_experiment(config, seed, workers)
     with build_progress(as_json) as progress:
@@ -128,7 +138,7 @@ def bench_train(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
 ) -> None:
     """Our local loop beside a plain MONAI loop: same network, patches and steps, one process."""
-    from simulation.bench import train  # noqa: PLC0415
+    from simulation.bench import train
 
     print(train.render(train.run(steps, device)))
 
@@ -136,7 +146,7 @@ def bench_train(
 @bench.command("aggregate")
 def bench_aggregate() -> None:
     """Summing 31.2 million parameters of 2, 8 and 32 sites beside a bare numpy sum."""
-    from simulation.bench import aggregate  # noqa: PLC0415
+    from simulation.bench import aggregate
 
     print(aggregate.render(aggregate.run()))
 
@@ -146,7 +156,7 @@ def bench_phantom(
     cases: Annotated[int, typer.Option(help="How many cases of 96 cubed to write.", min=1)] = 8,
 ) -> None:
     """Seconds to draw, render and write a phantom case on one core."""
-    from simulation.bench import phantom  # noqa: PLC0415
+    from simulation.bench import phantom
 
     print(phantom.run(cases))
 
@@ -162,10 +172,3 @@ def _arms(text: str) -> tuple[str, ...]:
     if unknown or not chosen:
         raise UserError(f"--arms {text!r}: choose from {', '.join(ARMS)}, separated by commas")
     return tuple(arm for arm in ARMS if arm in chosen)
-
-
-def _say_outcome(outcome: Finished, out: Path, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"event": "result", "status": outcome.status, "path": str(out / "result.json")}))
-    else:
-        print(outcome.text)

@@ -25,7 +25,6 @@ from simulation.sites import Prepared, save_prepared
 from simulation.timing import Stopwatch
 
 REPORT_FILE = "report.html"
-ARMS = ("federated", "local", "pooled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Options:
     """What a command line adds to an experiment.
 
     Attributes:
-        arms: of ARMS, in that order.
+        arms: of simulation.arms.ARMS, in that order.
         config_text: the experiment file as it stands, for the report.
     """
 
@@ -69,7 +68,7 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
             judged = _judge(prepared, federated, baselines, folder, workers, stopwatch, progress)
         result = build_result(judged)
         _release(judged, result, folder)
-        write_report(folder / REPORT_FILE, report_content(judged, result, folder, options.config_text))
+        write_report(folder / REPORT_FILE, report_content(judged, result, experiment, folder, options.config_text))
         result["seconds"] = stopwatch.totals()
         write_result(folder, result)
         stopwatch.save()

@@ -20,8 +20,8 @@ _PARALLEL_TOLERANCE = 1e-4
 _LARGER_VOXEL = 1.001
 _COORDINATE_DECIMALS = 5
 _TIE_BREAK = (0.01, 0.013, 0.017)
-"""In source voxels. At twice the spacing a target voxel averages 8 source voxels, and many on a border are half full.
-Sampled this much off centre they fall to either side; lesion on every tie made real tumours up to 11 % too large."""
+"""In source voxels. At twice the spacing a target voxel averages 8 source voxels, and many on a border are half
+full. Sampled this far off centre they fall to either side; ties to the lesion made real tumours 11 % larger."""
 _FACE_TOLERANCE = 1e-3
 
 

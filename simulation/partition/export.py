@@ -16,14 +16,15 @@ def export_sites(partition: Partition, root: Path, out: Path, spreadsheet: Path 
 
     Files are hard links where the file system allows it and copies elsewhere, so a cohort is not stored twice;
     edit none of them in place. A case's folder comes whole when it is named after the exam, otherwise only the
-    files that the case uses do. Spreadsheets (`root`/*.xlsx, and `spreadsheet` when given) keep their names and
-    hold the site's own rows alone. A case that has no files (already known to be unusable) leaves no trace.
+    files that the case uses do. Workbooks (*.xlsx) that lie in `root` or above the cases in it keep their places
+    and hold the site's own rows alone. A case without files (already known to be unusable) leaves no trace.
 
     Args:
         partition: cases by site.
         root: the data root that the cases were read from.
         out: must not exist or be empty.
-        spreadsheet: the dataset's table when it lies elsewhere; it is put at the top of each site's folder.
+        spreadsheet: the dataset's table (xlsx or CSV) when the configuration names one; one that lies elsewhere
+            is put at the top of each site's folder.
 
     Returns:
         Number of data files by site, spreadsheets not counted.
@@ -34,9 +35,6 @@ def export_sites(partition: Partition, root: Path, out: Path, spreadsheet: Path 
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: is not an empty folder; give one that is new")
-    tables = {path.name: path for path in sorted(root.glob("*.xlsx")) if not path.name.startswith("~")}
-    if spreadsheet is not None:
-        tables.setdefault(spreadsheet.name, spreadsheet)
     written = {}
     for site, cases in partition.sites.items():
         folder = out / site
@@ -45,10 +43,28 @@ def export_sites(partition: Partition, root: Path, out: Path, spreadsheet: Path 
         for file in sorted(files):
             _link(root / file, folder / file)
         subjects = {case.exam for case in cases} | {case.patient for case in cases}
-        for name, table in tables.items():
-            write_own_rows(table, folder / name, subjects)
+        for place, table in _tables(files, root, spreadsheet).items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            write_own_rows(table, folder / place, subjects)
         written[site] = len(files)
     return written
+
+
+def _tables(files: set[Path], root: Path, spreadsheet: Path | None) -> dict[Path, Path]:
+    """Tables by their place in a site's folder: workbooks above the cases, and the one that was named."""
+    own = {file.parent for file in files}
+    above = {parent for folder in own for parent in folder.parents} | {Path()}
+    tables = {
+        folder / table.name: table
+        for folder in sorted(above - own)
+        for table in sorted((root / folder).glob("*.xlsx"))
+        if not table.name.startswith("~")
+    }
+    if spreadsheet is not None:
+        inside = spreadsheet.resolve().is_relative_to(root.resolve())
+        place = spreadsheet.resolve().relative_to(root.resolve()) if inside else Path(spreadsheet.name)
+        tables[place] = spreadsheet
+    return tables
 
 
 def _files(case: Case, root: Path) -> Iterable[Path]:

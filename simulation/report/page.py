@@ -55,21 +55,21 @@ _DEFINITIONS = (
 
 
 _SIZE = (
-    "Small metastases are the ones that readers miss and that change treatment, so finding them is judged apart. "
+    "Small lesions are the ones most easily missed, so finding them is judged apart. "
     "Bars are 95&nbsp;% intervals; the local arm is the mean over the hospitals' own models."
 )
 _HOSPITALS = "A mean can hide a hospital that loses by taking part; here is each one on its own test cases."
 _CROSS = (
-    "Dice of the model trained at the hospital of the row, on the test cases of the hospital of the column; below, "
-    "the shared models on the same cases."
+    "Dice of the model trained at the hospital of the row, on the test cases of the hospital of the column; "
+    "below, the shared models on the same cases."
 )
 _VOLUMES = (
     "All reference lesions of each site's cases. The number of lesions stands on the right, the median is the "
     "upright bar; heights are scaled site by site."
 )
 _CURVES = (
-    "As the sites reported them: mean loss over a round's steps, and Dice on validation cases of the model that the "
-    "round began with."
+    "As the sites reported them: mean loss over a round's steps, and Dice on validation cases of the model that "
+    "the round began with."
 )
 
 
@@ -133,7 +133,8 @@ def _header(content: ReportContent) -> str:
         facts += [millions, f"model sha256 {str(model['sha256'])[:12]}…"]
     cohort = f"{escape(content.cohort)}. " if content.cohort else ""
     return (
-        f"<header><h1>{escape(content.name)}</h1><p>{escape(' · '.join(facts))}</p>"
+        f"<header><h1>{escape(content.name)}: report of a federated training run</h1>"
+        f"<p>{escape(' · '.join(facts))}</p>"
         f'<p>{cohort}<span class="device">{DISCLAIMER}</span></p></header>'
     )
 

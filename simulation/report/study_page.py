@@ -78,7 +78,9 @@ def _headline(summary: Mapping[str, Any]) -> str:
             f"({span(share, ratio)} over seeds)."
         )
     if gain.estimate is not None:
-        sentences.append(f"Against local training it gains {signed(gain.estimate)} ({span(gain, signed)}).")
+        sentences.append(
+            f"Its Dice less that of local training is {signed(gain.estimate)} ({span(gain, signed)})."
+        )
     return " ".join(sentences) or "No two arms to compare."
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook, load_workbook
 
+from client.data.adapters.build import list_cases
 from client.data.case import Case
+from common.config import DataSection
 from common.errors import DataError, OutputError
 from simulation.partition.build import Partition
 from simulation.partition.export import export_sites
@@ -51,8 +53,20 @@ def test_each_site_gets_its_own_files_and_rows(tmp_path: Path) -> None:
     ]
     assert rows(tmp_path / "out/north" / SHEET)[1:] == [("100101A", "F", 61), ("100101B", "F", 61)]
     assert rows(tmp_path / "out/south" / SHEET)[1:] == [("100202A", "F", 61)]
+    own = list_cases(DataSection(adapter="ucsf_bmsr", root=tmp_path / "out/north"))
+    assert [case.exam for case in own.cases] == ["100101A", "100101B"] and own.cases[0].metadata.age_years == 61
     copied = tmp_path / "out/south" / TRAIN / "100202A/100202A_seg.nii.gz"
     assert copied.samefile(tmp_path / "root" / TRAIN / "100202A/100202A_seg.nii.gz")
+
+
+def test_named_tables_and_a_root_above_the_release(tmp_path: Path) -> None:
+    cases = make_root(tmp_path / "root" / "release", "100101A", "100202A")
+    table = tmp_path / "ages.csv"
+    table.write_bytes(b"\xef\xbb\xbfSubjectID,Age\r\n100101A,50\r\n100202A,60\r\n")
+    partition = Partition({"north": (cases[0],), "south": (cases[1],)}, 0)
+    export_sites(partition, tmp_path / "root", tmp_path / "out", table)
+    assert (tmp_path / "out/south/ages.csv").read_text() == "SubjectID,Age\n100202A,60\n"
+    assert rows(tmp_path / "out/south/release" / SHEET)[1:] == [("100202A", "F", 61)]
 
 
 def test_copies_where_links_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def tissue_of(profile: SiteProfile) -> Tissue:
 
 
 def labels_of(profile: SiteProfile, tissue: Tissue, patient: int) -> tuple[tuple[RenderedLesion, ...], Annotation]:
-    """A patient's lesions of calibrated size, rendered and annotated in a given brain; no images, so it is quick."""
+    """A patient's lesions of calibrated size, rendered and annotated in a given brain, without images."""
     drawn = draw_lesions(profile, 1.0, 1, patient, 0)
     placed = place_lesions(drawn, tissue, "lung", 0, (1, profile.name, patient))
     looks = tuple(

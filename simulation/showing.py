@@ -1,0 +1,85 @@
+"""What the report shows beyond result.json: example slices, lesion volumes, and what the images are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from client.data.case import PreparedCase
+from client.inference import predict
+from client.segmentation import probability_to_mask
+from client.site import Site
+from common.metrics.detection import lesion_volumes_mm3
+from common.metrics.scores import CaseScores
+from common.model.build import build_model
+from common.model.weights import load_weights
+from common.weights import Weights
+from simulation.arms import local_rows
+from simulation.config import Experiment
+from simulation.report.content import ReportContent, SliceExample
+from simulation.report.slices import choose_cases, cut_slice
+from simulation.result import Judged
+from simulation.sites import open_site
+
+
+def report_content(
+    judged: Judged, result: Mapping[str, Any], experiment: Experiment, folder: Path, config_text: str
+) -> ReportContent:
+    """Gather everything for the page; predicts the few cases whose slices are shown anew."""
+    sites = {site.name: open_site(folder, site.name) for site in judged.prepared.sites}
+    shown = next((name for name in ("federated", "pooled", *judged.models) if name in judged.models), None)
+    local = tuple(score for scores in local_rows(judged.scores).values() for score in scores)
+    arms = {name: scores for name, scores in judged.scores.items() if name in ("federated", "pooled")}
+    return ReportContent(
+        name=experiment.name,
+        result=result,
+        config_text=config_text,
+        arm_scores={**arms, "local": local} if local else arms,
+        lesion_volumes_mm3={name: _volumes_mm3(site) for name, site in sites.items()},
+        slices=_slices(judged.models[shown], judged.scores[shown], sites) if shown else (),
+        notes=judged.prepared.notes,
+        cohort=describe_cohort(experiment),
+    )
+
+
+def describe_cohort(experiment: Experiment) -> str:
+    """What the images are, in a few words; a coarse cohort's enlarged lesions are said."""
+    if experiment.phantom is None:
+        assert experiment.data is not None
+        return f"images read from disk ({experiment.data.adapter} layout)"
+    scale = experiment.phantom.lesion_scale
+    enlarged = f", lesion diameters multiplied by {scale:g} for the coarse grid" if scale != 1.0 else ""
+    return f"generated phantoms, no patients{enlarged}"
+
+
+def _slices(
+    weights: Weights, scores: tuple[CaseScores, ...], sites: Mapping[str, Site]
+) -> tuple[SliceExample, ...]:
+    site = next(iter(sites.values()))
+    model = build_model(site.plan.model, site.plan.in_channels, site.plan.out_channels, site.plan.seed)
+    load_weights(model, weights)
+    model.to(site.device)
+    examples = []
+    for title, score, focus in choose_cases(scores):
+        home = sites[score.site]
+        case = next(case for case in home.test_cases if case.exam == score.exam)
+        probabilities = predict(
+            model, case.image, case.mask, home.plan.evaluation, home.plan.training.patch_size, home.device
+        )
+        prediction = probability_to_mask(probabilities, home.plan.evaluation.threshold)
+        assert case.label is not None  # only cases with a reference are scored
+        images = dict(zip(home.plan.sequences, case.image, strict=True))
+        examples.append(
+            cut_slice(title, score, images, case.label, prediction, case.grid.spacing_mm, focus, case.mask)
+        )
+    return tuple(examples)
+
+
+def _volumes_mm3(site: Site) -> tuple[float, ...]:
+    cases = (*site.training_cases, *site.validation_cases, *site.test_cases)
+    return tuple(volume for case in cases for volume in _lesions_of(case))
+
+
+def _lesions_of(case: PreparedCase) -> tuple[float, ...]:
+    if case.reference is None:
+        return ()
+    return tuple(lesion_volumes_mm3(case.reference > 0, case.native.voxel_volume_mm3))
