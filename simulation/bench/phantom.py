@@ -11,11 +11,7 @@ REACH_S = 0.5
 
 
 def run(cases: int) -> str:
-    """Write `cases` exams with calibrated lesions to a temporary folder and say how long one took.
-
-    The matrix products use as many threads as the environment allows; OMP_NUM_THREADS=1 gives the figure for
-    one core.
-    """
+    """Write `cases` exams with calibrated lesions to a temporary folder and say how long one took, on one core."""
     section = PhantomSection(sites=(SiteProfile(name="bench", patients=cases + 1),))
     warm, *timed = exam_list(section, seed=0)
     with tempfile.TemporaryDirectory() as folder:

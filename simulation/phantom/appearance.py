@@ -29,13 +29,20 @@ class Outline:
     heights: FloatArray
     size: float
 
-    def excess(self, points: FloatArray) -> FloatArray:
-        """Radial distance outside the surface of (n, 3) points; negative inside; unit: the ball's radius."""
-        bent = points @ self.matrix.T
-        length = np.sqrt(np.einsum("ij,ij->i", bent, bent)) + np.float32(1e-6)
-        cosine = (bent @ self.directions.T) / length[:, None]
-        rho = self.size * (1.0 + np.exp(5.0 * (cosine - 1.0)) @ self.heights)
-        return np.asarray(length - rho, dtype=np.float32)
+    def excess(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        """Radial distance of points outside the surface; negative inside; unit: the ball's radius.
+
+        Coordinates are broadcast against each other. Sums are written out: they are short, and faster than
+        matrix products of three columns.
+        """
+        bent = [row[0] * x + row[1] * y + row[2] * z for row in self.matrix]
+        length = np.sqrt(bent[0] ** 2 + bent[1] ** 2 + bent[2] ** 2) + np.float32(1e-6)
+        unit = [part / length for part in bent]
+        rho = np.ones_like(length)
+        for direction, height in zip(self.directions, self.heights, strict=True):
+            cosine = direction[0] * unit[0] + direction[1] * unit[1] + direction[2] * unit[2]
+            rho += height * np.exp(np.float32(5.0) * (cosine - np.float32(1.0)))
+        return np.asarray(length - np.float32(self.size) * rho, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

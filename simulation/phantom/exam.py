@@ -112,6 +112,6 @@ def _acquire(
 def _annotate(scene: Scene, scanner: Scanner, profile: SiteProfile, rng: np.random.Generator) -> Annotation:
     """Labels follow the voxels on disk even where slices overlap."""
     grid = scene.tissue.grid
-    oedema = scene.tissue.spread(scene.lesions.oedema) @ grid.slice_weights(grid.spacing_mm[2])
+    oedema = grid.to_slices(scene.tissue.spread(scene.lesions.oedema), grid.spacing_mm[2])
     brain = scanner.volume(np.ones(len(scanner.index))) > 0
     return annotate(scene.lesions.lesions, oedema, brain, profile, grid, rng)

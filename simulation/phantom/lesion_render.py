@@ -98,9 +98,9 @@ def _occupancy(lesion: PlacedLesion, look: Appearance, scale: float, box: Box, g
         offset = look.core_offset[axis] * lesion.radius_mm if scale < 1.0 else 0.0
         position = (cells - (grid.fine_shape[axis] - 1) / 2) * step - lesion.centre_mm[axis] - offset
         axes.append((position / radius).astype(np.float32))
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    position_x, position_y, position_z = np.meshgrid(*axes, indexing="ij", sparse=True)
     width = float(np.mean(grid.fine_spacing_mm)) / sub / radius
-    share = np.clip(0.5 - look.outline.excess(points) / np.float32(width), 0.0, 1.0)
+    share = np.clip(0.5 - look.outline.excess(position_x, position_y, position_z) / np.float32(width), 0.0, 1.0)
     x, y, z = extent
     blocks = share.reshape(x, sub, y, sub, z, sub)
     return np.asarray(blocks.mean(axis=(1, 3, 5)), dtype=np.float32)
@@ -112,15 +112,16 @@ def _add_oedema(total: FloatArray, lesion: PlacedLesion, look: Appearance, grid:
         return
     box = _box(lesion, lesion.radius_mm * 1.3 + look.oedema_reach_mm * 1.2, grid)
     axes = [
-        ((np.arange(part.start, part.stop) - (grid.fine_shape[axis] - 1) / 2) * grid.fine_spacing_mm[axis])
+        (np.arange(part.start, part.stop) - (grid.fine_shape[axis] - 1) / 2) * grid.fine_spacing_mm[axis]
         - lesion.centre_mm[axis]
         for axis, part in enumerate(box)
     ]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)
-    beyond = look.outline.excess(points / np.float32(lesion.radius_mm)) * np.float32(lesion.radius_mm)
-    bumps = np.sin(points @ look.outline.directions[:3].T / np.float32(5.0)).sum(axis=1)
+    x, y, z = np.meshgrid(*(axis.astype(np.float32) for axis in axes), indexing="ij", sparse=True)
+    radius = np.float32(lesion.radius_mm)
+    beyond = look.outline.excess(x / radius, y / radius, z / radius) * radius
+    bumps = sum(np.sin((x * d[0] + y * d[1] + z * d[2]) / np.float32(5.0)) for d in look.outline.directions[:3])
     reach = look.oedema_reach_mm * (1.0 + 0.22 * bumps)
-    share = np.clip((reach - beyond) / 2.5, 0.0, 1.0).reshape(total[box].shape)
+    share = np.clip((reach - beyond) / 2.5, 0.0, 1.0)
     np.maximum(total[box], share.astype(np.float32), out=total[box])
 
 

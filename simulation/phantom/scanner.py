@@ -21,7 +21,7 @@ class Scanner:
 
     Attributes:
         tissue: what is scanned.
-        weights: (fine slices, slices) through-plane averaging, or None when a slice is one rendered slice.
+        averages: whether a slice is more than one rendered slice.
         index: (n,) flat indices of the brain on the grid on disk.
         coverage: (n,) share of each of those voxels inside the brain.
         bias: (n,) multiplicative field around 1.
@@ -30,7 +30,7 @@ class Scanner:
     """
 
     tissue: Tissue
-    weights: FloatArray | None
+    averages: bool
     index: npt.NDArray[np.intp]
     coverage: FloatArray
     bias: FloatArray
@@ -39,9 +39,10 @@ class Scanner:
 
     def to_slices(self, values: FloatArray) -> FloatArray:
         """Values at the rendered brain voxels to (n,) values on disk, averaged within the brain."""
-        if self.weights is None:
+        if not self.averages:
             return values
-        volume = self.tissue.spread(values) @ self.weights
+        grid = self.tissue.grid
+        volume = grid.to_slices(self.tissue.spread(values), grid.thickness_mm)
         return np.asarray(volume.reshape(-1)[self.index] / self.coverage, dtype=np.float32)
 
     def acquire(self, signal: FloatArray, rng: np.random.Generator) -> Int16Array:
@@ -62,11 +63,10 @@ class Scanner:
 def set_up_scanner(tissue: Tissue, profile: SiteProfile, rng: np.random.Generator) -> Scanner:
     """Draw one exam's bias field, gain and noise: noise goes with 1 / B0, bias with the root of B0."""
     grid = tissue.grid
-    weights = None
     index, coverage = tissue.index, np.ones(len(tissue.index), dtype=np.float32)
-    if grid.sub_slices > 1 or not np.isclose(grid.thickness_mm, grid.spacing_mm[2]):
-        weights = grid.slice_weights(grid.thickness_mm)
-        share = (tissue.spread(np.ones(len(tissue.index), dtype=np.float32)) @ weights).reshape(-1)
+    averages = grid.sub_slices > 1 or not np.isclose(grid.thickness_mm, grid.spacing_mm[2])
+    if averages:
+        share = grid.to_slices(tissue.spread(coverage), grid.thickness_mm).reshape(-1)
         index = np.flatnonzero(share > 0.5)
         coverage = share[index]
     relative_field = profile.field_strength_t / 3.0
@@ -76,7 +76,7 @@ def set_up_scanner(tissue: Tissue, profile: SiteProfile, rng: np.random.Generato
     strength = profile.bias_strength * np.sqrt(relative_field) * float(np.exp(rng.normal(0.0, 0.2)))
     return Scanner(
         tissue=tissue,
-        weights=weights,
+        averages=averages,
         index=index,
         coverage=coverage,
         bias=np.exp(np.float32(strength) * inside),

@@ -13,6 +13,11 @@ def escape(text: object) -> str:
     return html.escape(str(text), quote=True)
 
 
+def counted(count: int, what: str) -> str:
+    """1 is "1 patient", 2 are "2 patients"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """0.6431 is "0.643"; None is a dash."""
     return NONE if value is None else f"{value:.{digits}f}"

@@ -12,6 +12,7 @@ from simulation.report.markup import NONE, escape, number, percent, rate, signed
 from simulation.report.pictures import slice_panels
 from simulation.report.reading import ARM_NAMES, arm_interval, arms_of, comparison, sites_of
 
+_ROOMY = 10  # columns of the cross-site matrix that fit a page at full size
 BAND_NAMES = {"under_27": "under 27 mm³", "27_to_275": "27 to 275 mm³", "over_275": "over 275 mm³"}
 _MEASURES = (
     ("dice", "Dice", number),
@@ -150,7 +151,11 @@ def render_cross_site(content: ReportContent) -> str:
     known = [value for row in values.values() for value in row.values() if value is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     rows = [[escape(name), *(_heat(row.get(site), low, high) for site in tested)] for name, row in values.items()]
-    return table(["trained ↓ tested →", *(escape(site) for site in tested)], rows, kind="heat")
+    return table(
+        ["trained ↓ tested →", *(escape(site) for site in tested)],
+        rows,
+        kind="heat dense" if len(tested) > _ROOMY else "heat",
+    )
 
 
 def _heat(value: float | None, low: float, high: float) -> str:

@@ -41,6 +41,7 @@ td small { white-space:nowrap; }
 .heat th, .grid th, .heat td, .grid td { border:0; white-space:nowrap; vertical-align:middle; }
 .heat thead th { padding:.2rem .4rem; }
 .cell { display:block; padding:.5rem .7rem; min-width:3.4rem; text-align:center; border-radius:.25rem; }
+.dense { font-size:.72rem; } .dense .cell { min-width:2.3rem; padding:.25rem .2rem; }
 .grid { font-size:.8rem; } .grid thead th { padding:.2rem 1px; min-width:1.1rem; }
 .grid thead th:not(:first-child), .heat thead th:not(:first-child) { text-align:center; }
 .grid td { text-align:center; white-space:nowrap; }
@@ -70,5 +71,6 @@ footer { margin-top:3rem; padding-top:.8rem; border-top:1px solid var(--line); c
   .cell, .o, img, .tile, .notes { -webkit-print-color-adjust:exact; print-color-adjust:exact; }
   section, .example, .tile, tr { break-inside:avoid; } h2 { break-after:avoid; }
   #configuration { break-inside:auto; }
+  .grid .o { width:.72rem; font-size:6pt; } .dense .cell { min-width:0; font-size:6pt; padding:1px; }
   pre { white-space:pre-wrap; } .scroll { overflow:visible; } }
 """

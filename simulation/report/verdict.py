@@ -5,7 +5,7 @@ from typing import Any
 
 from common.metrics.intervals import Interval
 from common.metrics.scores import LARGE_MM3, SMALL_MM3, CaseScores, summarise
-from simulation.report.markup import bullets, escape, number, percent, rate, ratio, signed, span
+from simulation.report.markup import bullets, counted, escape, number, percent, rate, ratio, signed, span
 from simulation.report.reading import arm_interval, comparison
 
 _STATUS_WORDS = {
@@ -89,7 +89,7 @@ def _lesions(scores: Sequence[CaseScores]) -> list[str]:
     bands = summary.sensitivity_by_volume
     small, large = bands["under_27"], bands["over_275"]
     items = [
-        f"In {summary.cases} test exams of {len({(s.site, s.patient) for s in scores})} patients it finds "
+        f"In {counted(summary.cases, 'test exam')} of {counted(_patients(scores), 'patient')} it finds "
         f"<b>{found} of {summary.lesions} lesions</b>: {percent(small.value)} of the {small.lesions} below "
         f"{SMALL_MM3:.0f}&nbsp;mm³ (a ball of 3.7&nbsp;mm) and {percent(large.value)} of the {large.lesions} "
         f"above {LARGE_MM3:.0f}&nbsp;mm³ (8.1&nbsp;mm)."
@@ -132,11 +132,15 @@ def _sharing(result: Mapping[str, Any], scores: Sequence[CaseScores]) -> list[st
 
 
 def _caution(scores: Sequence[CaseScores]) -> list[str]:
-    patients = len({(score.site, score.patient) for score in scores})
+    patients = _patients(scores)
     if not patients:
         return []
-    few = f"There are only {patients} test patients. " if patients < 30 else ""
+    few = f"Only {counted(patients, 'patient')} took the test. " if patients < 30 else ""
     return [
         f"{few}Intervals tell how much the numbers would move with other test patients of the same kind; they do "
         "not tell how much they would move with another random seed of training."
     ]
+
+
+def _patients(scores: Sequence[CaseScores]) -> int:
+    return len({(score.site, score.patient) for score in scores})

@@ -46,6 +46,8 @@ def test_outside_of_the_brain_stays_exactly_zero(seed: int) -> None:
     spec = ALWAYS.model_copy(update={"rotate": 0.0, "scale": 0.0, "flip": 0.0})
     changed, _ = augment(image, label, spec, np.random.default_rng(seed))
     assert torch.equal(changed != 0, image != 0)
+    noisy, _ = apply_change(image, label, Change(noise_sd=1.0, noise_seed=seed))
+    assert torch.equal(noisy != 0, image != 0)
     warped, _ = augment(image, label, ALWAYS, np.random.default_rng(seed))
     assert 0.2 < (warped == 0).float().mean().item() < 0.9
 

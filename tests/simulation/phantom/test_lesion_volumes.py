@@ -17,7 +17,7 @@ def test_outline_has_the_volume_of_the_unit_ball() -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform(-2.2, 2.2, size=(200_000, 3)).astype(np.float32)
     for roughness in (0.1, 0.28):
-        inside = np.mean(draw_outline(rng, roughness).excess(points) < 0.0)
+        inside = np.mean(draw_outline(rng, roughness).excess(*points.T) < 0.0)
         assert inside * 4.4**3 == pytest.approx(4.0 / 3.0 * np.pi, rel=0.06)
 
 

@@ -47,10 +47,10 @@ def test_counts_stand_behind_the_shares() -> None:
     lesions = (LesionScore(10.0, False), LesionScore(20.0, True), LesionScore(300.0, True))
     scores = (CaseScores("p", "a", "s", 0.7, lesions, 4, 2), CaseScores("p", "b", "s", 0.5, (), 0, 0))
     text = render_meaning(result((1.0, 0.9, 1.1), (0.1, 0.0, 0.2)), {"federated": scores})
-    assert "In 2 test exams of 1 patients it finds <b>2 of 3 lesions</b>: 50\u00a0% of the 2 below" in text
+    assert "In 2 test exams of 1 patient it finds <b>2 of 3 lesions</b>: 50\u00a0% of the 2 below" in text
     assert "100\u00a0% of the 1 above" in text
     assert "50\u00a0% touches a lesion; the rest is <b>1.00 false marks per scan</b>" in text
-    assert "only 1 test patients" in text
+    assert "Only 1 patient took" in text
 
 
 def test_tiles_show_interval_ends() -> None:
