@@ -68,6 +68,7 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
             judged = _judge(prepared, federated, baselines, folder, workers, stopwatch, progress)
         result = build_result(judged)
         _release(judged, result, folder)
+        result["seconds"] = stopwatch.totals()  # so far, for the page; result.json gets the end
         write_report(folder / REPORT_FILE, report_content(judged, result, experiment, folder, options.config_text))
         result["seconds"] = stopwatch.totals()
         write_result(folder, result)

@@ -6,7 +6,7 @@ from common.durable import write_durably
 from common.metrics.detection import MATCHING_RULE
 from common.metrics.intervals import BOOTSTRAP
 from simulation.report.content import ReportContent
-from simulation.report.markup import bullets, escape, section
+from simulation.report.markup import bullets, counted, escape, section
 from simulation.report.reading import sites_of
 from simulation.report.rounds import render_curves, render_participation, render_quarantine, render_seconds
 from simulation.report.sections import (
@@ -123,8 +123,8 @@ def page(title: str, body: str) -> str:
 def _header(content: ReportContent) -> str:
     result = content.result
     facts = [
-        f"{len(sites_of(result))} sites",
-        f"{len(result.get('rounds', []))} rounds",
+        counted(len(sites_of(result)), "site"),
+        counted(len(result.get("rounds", [])), "round"),
         f"seed {result.get('seed')}",
     ]
     model = result.get("model")

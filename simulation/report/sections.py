@@ -196,7 +196,7 @@ def outline_key() -> str:
     """What the two outlines are, drawn as they are drawn."""
     return (
         f'<p class="key"><span style="border-bottom:3px solid {REFERENCE}">annotator</span> '
-        f'<span style="border-bottom:3px dashed {PREDICTION}">federated model</span> '
+        f'<span style="border-bottom:3px dashed {PREDICTION}">model</span> '
         "on axial slices seen from the feet; the grey square is the close-up of 48&nbsp;mm.</p>"
     )
 

@@ -46,9 +46,10 @@ def write_study(
     """
     summary = summarise_study(results)
     known = dict.fromkeys([*notes, *(note for result in results for note in result.get("notes", ()))])
+    told = f"{escape(cohort)}. " if cohort else ""
     parts = [
         f"<header><h1>{escape(name)}: study over {len(results)} seeds</h1>"
-        f"<p>{escape(cohort)} Seeds {escape(', '.join(map(str, summary['seeds'])))}.</p>"
+        f"<p>{told}Seeds {escape(', '.join(map(str, summary['seeds'])))}.</p>"
         f'<p class="device">{DISCLAIMER}</p></header>',
         _status(summary),
         f'<p class="headline">{_headline(summary)}</p>',

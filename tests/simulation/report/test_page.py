@@ -97,10 +97,6 @@ def test_page_says_what_it_must(page: str, content: ReportContent) -> None:
     assert f"{content.result['arms']['local']['cross_site']['north']['west']:.2f}" in text
 
 
-def test_same_content_same_bytes(content: ReportContent, page: str) -> None:
-    assert render_report(content) == page
-
-
 def test_everything_from_outside_is_escaped(content: ReportContent) -> None:
     evil = '<script>alert("x")</script>'
     score = CaseScores("p", evil, evil, 0.5, (), 0, 0)
@@ -146,13 +142,13 @@ def test_a_run_with_nothing_to_show_is_still_a_page() -> None:
 
 def test_many_rounds_are_shown_in_blocks(content: ReportContent) -> None:
     many = {**content.result, "rounds": made_up_rounds(173, tuple(f"site-{i}" for i in range(33)))}
-    page = render_report(replace(content, result=many, slices=()))
+    page = render_report(replace(content, result=many, slices=(), lesion_volumes_mm3={}))
     parse(page)
     assert "One cell is 4 rounds" in page
     assert page.count('class="o late"') == 2  # one cell and its key
     assert "172/173" in page
 
 
-def test_written_file_is_the_page(tmp_path: Path, content: ReportContent, page: str) -> None:
+def test_same_content_same_bytes(tmp_path: Path, content: ReportContent, page: str) -> None:
     write_report(tmp_path / "report.html", content)
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page

@@ -55,7 +55,7 @@ def test_markdown_has_a_column_an_arm(results: list[dict[str, Any]]) -> None:
 
 
 def test_page_is_self_contained(tmp_path: Path, results: list[dict[str, Any]]) -> None:
-    summary = write_study(tmp_path / "study.html", "<fixture>", results, 'name = "<x>"', cohort="made up.")
+    summary = write_study(tmp_path / "study.html", "<fixture>", results, 'name = "<x>"', cohort="made up")
     page = (tmp_path / "study.html").read_text(encoding="utf-8")
     assert summary == summarise_study(results)
     assert "<fixture>" not in page
