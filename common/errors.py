@@ -79,6 +79,16 @@ class FedmetsError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross between processes whole: pickle's own way calls the class with the message alone."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[FedmetsError], args: tuple[object, ...], state: dict[str, object]) -> FedmetsError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class UserError(FedmetsError):
     """Something the user can put right."""

@@ -134,12 +134,15 @@ def partition(
 
 @bench.command("train")
 def bench_train(
-    steps: Annotated[int, typer.Option(help="Optimiser steps on each side.", min=4)] = 60,
+    steps: Annotated[int, typer.Option(help="Optimiser steps on each side.", min=4)] = 150,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads, on both sides.", min=1)] = 1,
 ) -> None:
     """Our local loop beside a plain MONAI loop: same network, patches and steps, one process."""
+    from client.training import use_threads
     from simulation.bench import train
 
+    use_threads(threads)
     print(train.render(train.run(steps, device)))
 
 

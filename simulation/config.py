@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from common.config import DataSection, RuntimeSection, expand_paths, read_toml, validate
 from common.errors import ConfigError
+from common.model.build import check_patch_size
 from common.plan import (
     EvaluationSpec,
     FederationSpec,
@@ -95,7 +96,12 @@ def load_experiment(path: Path, seed: int | None = None, workers: int | None = N
         runtime = values.get("runtime", {})
         if isinstance(runtime, dict):
             values["runtime"] = {**runtime, "workers": workers}
-    return validate(Experiment, values, str(path))
+    experiment = validate(Experiment, values, str(path))
+    try:
+        check_patch_size(experiment.model, experiment.training.patch_size)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return experiment
 
 
 def _expand_section(values: dict[str, Any], section: str, keys: tuple[str, ...], base: Path, path: Path) -> None:

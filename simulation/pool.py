@@ -9,14 +9,18 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from client.training import use_threads
-from common.plan import Plan
+from common.errors import FedmetsError
+from simulation.logs import log_to
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -28,48 +32,88 @@ class Workers:
     """Runs jobs side by side in `count` processes of `threads` threads; with one worker, in this process.
 
     Use as a context manager: leaving it stops the processes, a hung job included. A worker that dies (killed,
-    out of memory) fails the jobs in flight with BrokenProcessPool; the next submission starts new processes.
+    out of memory) fails the jobs that were given to it with BrokenProcessPool and no others; the next job gets
+    a new process.
+
+    Args:
+        count: processes.
+        threads: torch threads in each.
+        log: file that takes what the sites' own code logs.
     """
 
-    def __init__(self, count: int, threads: int) -> None:
+    def __init__(self, count: int, threads: int, log: Path | None = None) -> None:
         self.count = count
         self._threads = threads
-        self._pool: ProcessPoolExecutor | None = None
+        self._log = log
+        self._lanes = [_Lane(threads, log) for _ in range(count)] if count > 1 else []
 
     def __enter__(self) -> Self:
-        if self.count == 1:
+        if not self._lanes:
             use_threads(self._threads)
+            log_to(self._log)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if not self._lanes:
+            log_to(None)
 
     def submit(self, job: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        """Start a job; its result or exception is in the future."""
-        if self.count == 1:
+        """Start a job in the process with the least to do; its result or exception is in the future."""
+        if not self._lanes:
             return _run_now(job, arguments)
-        for _ in range(2):
-            if self._pool is None:
-                self._pool = _new_pool(self.count, self._threads)
-            try:
-                return self._pool.submit(job, *arguments)
-            except BrokenProcessPool:
-                self.stop()
-        failed: Future[Result] = Future()
-        failed.set_exception(BrokenProcessPool("worker processes do not start; is there enough memory?"))
-        return failed
+        return min(self._lanes, key=_Lane.load).submit(job, arguments)
 
     def stop(self) -> None:
         """End the processes without waiting for work in flight."""
-        if self._pool is None:
+        for lane in self._lanes:
+            lane.stop()
+
+
+class _Lane:
+    """One worker process, made when first needed, and the jobs that it has been given.
+
+    A process of its own executor: one executor over all of them would fail everybody's jobs when one dies.
+    """
+
+    def __init__(self, threads: int, log: Path | None) -> None:
+        self._threads, self._log = threads, log
+        self._executor: ProcessPoolExecutor | None = None
+        self._jobs: list[Future[Any]] = []
+
+    def load(self) -> int:
+        """Jobs not finished yet."""
+        self._jobs = [job for job in self._jobs if not job.done()]
+        return len(self._jobs)
+
+    def submit(self, job: Callable[..., Result], arguments: Sequence[Any]) -> Future[Result]:
+        """Hand over a job, to a new process when the last one died; without one, a future that has failed."""
+        for _ in range(2):
+            if self._executor is None:
+                self._executor = _new_executor(self._threads, self._log)
+            try:
+                with _interrupts_held():
+                    future = self._executor.submit(job, *arguments)
+            except BrokenProcessPool:
+                self.stop()
+            else:
+                self._jobs.append(future)
+                return future
+        failed: Future[Result] = Future()
+        failed.set_exception(BrokenProcessPool("worker processes do not start"))
+        return failed
+
+    def stop(self) -> None:
+        """End the process without waiting."""
+        if self._executor is None:
             return
-        processes = list((self._pool._processes or {}).values())  # no public way to end a hung worker in 3.11
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        processes = list((self._executor._processes or {}).values())  # a hung worker has no public end in 3.11
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
-        self._pool = None
+        self._executor, self._jobs = None, []
 
 
 def in_turn(
@@ -78,7 +122,7 @@ def in_turn(
     items: Iterable[Item],
     arguments: Callable[[Item], Sequence[object]],
 ) -> Iterator[tuple[Item, Result]]:
-    """Run one job per item side by side and yield (item, result) as they finish."""
+    """Run one job per item side by side and yield (item, result) as they finish; raises as `result_of`."""
     waiting: dict[Future[Result], Item] = {}
     remaining = iter(items)
     exhausted = False
@@ -94,12 +138,22 @@ def in_turn(
                 break
         done, _ = wait(waiting, timeout=_POLL_S, return_when=FIRST_COMPLETED)
         for future in done:
-            yield waiting.pop(future), future.result()
+            yield waiting.pop(future), result_of(future)
 
 
-def workers_for(plan: Plan, count: int) -> Workers:
-    """Workers that compute as the plan says."""
-    return Workers(count, plan.training.threads)
+def result_of(future: Future[Result]) -> Result:
+    """A finished job's result, where nothing can go on without it.
+
+    Raises:
+        FedmetsError: its worker died. What the job itself raised is raised as it is.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise FedmetsError(
+            "a worker process died, as when memory runs out; run the same command again to go on, with "
+            "--workers 1 if memory is short"
+        ) from None
 
 
 def _run_now(job: Callable[..., Result], arguments: Sequence[Any]) -> Future[Result]:
@@ -111,18 +165,31 @@ def _run_now(job: Callable[..., Result], arguments: Sequence[Any]) -> Future[Res
     return future
 
 
-def _new_pool(count: int, threads: int) -> ProcessPoolExecutor:
+def _new_executor(threads: int, log: Path | None) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
-        max_workers=count,
+        max_workers=1,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(threads,),
+        initargs=(threads, log),
     )
 
 
-def _start_worker(threads: int) -> None:
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a process is spawned: the child inherits the mask, and only the parent decides.
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the parent decides
+    Ignoring the signal in the child's first line of ours comes seconds too late, after its imports.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(threads: int, log: Path | None) -> None:
+    warnings.simplefilter("ignore")  # a library's warnings are the same in every worker; --workers 1 --debug has them
+    log_to(log)
     use_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -69,7 +69,9 @@ def render_lesions(looks: tuple[tuple[PlacedLesion, Appearance], ...], tissue: T
     whole, heart, bright, swelling = flat
     spared = tissue.grey * (0.75 - 0.65 * tissue.cerebellum)  # oedema keeps to white matter; folia are too fine
     room = (1.0 - tissue.csf - spared) * (1.0 - np.minimum(whole, 1.0))
-    return LesionField(whole - heart, heart, bright, (swelling * np.maximum(room, 0.0)).astype(np.float32), tuple(rendered))
+    return LesionField(
+        whole - heart, heart, bright, (swelling * np.maximum(room, 0.0)).astype(np.float32), tuple(rendered)
+    )
 
 
 def _box(lesion: PlacedLesion, reach_mm: float, grid: SamplingGrid) -> Box:
