@@ -32,8 +32,15 @@ def storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}: check the disk and its rights")
+        advice = _ADVICE.get(_number_of(error), f"{error.strerror or error}: check the disk and its rights")
         raise StorageError(f"{folder}: cannot be written: {advice}") from error
+
+
+def _number_of(error: OSError) -> int:
+    """The error's number; numpy gives a full disk none, only "23296 requested and 3968 written"."""
+    if error.errno is None and " requested and " in str(error):
+        return errno.ENOSPC
+    return error.errno or 0
 
 
 def write_durably(path: Path, data: bytes) -> None:

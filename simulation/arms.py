@@ -15,7 +15,6 @@ from common.metrics.intervals import Comparison, Interval, bootstrap_intervals, 
 from common.metrics.scores import VOLUME_BANDS, CaseScores, summarise
 
 Scores: TypeAlias = tuple[CaseScores, ...]
-ARMS = ("federated", "local", "pooled")
 LOCAL_PREFIX = "local-"
 _MEASURES = ("dice", "lesion_sensitivity", "lesion_precision", "fp_per_scan")
 

@@ -18,7 +18,7 @@ from client.data.quality import bad_share
 from client.data.sampling import JoinedSampler, PatchSampler, Sampler, round_seed
 from client.site import Site
 from client.training import build_optimizer, fit
-from common.errors import FedmetsError
+from common.errors import FedmetsError, TrainingFailed
 from common.model.build import build_model
 from common.model.weights import load_optimizer_tensors, load_weights, optimizer_tensors, weights_of
 from common.plan import Plan
@@ -26,7 +26,7 @@ from common.weights import Weights
 from server.records import Outcome, Participation, RoundRecord, RoundState, RunStatus
 from server.rounds import RunResult, initial_weights
 from server.store import RunStore
-from simulation.pool import Workers
+from simulation.pool import Workers, result_of
 from simulation.progress import Progress
 from simulation.sites import Prepared, load_prepared, open_site
 
@@ -49,11 +49,19 @@ def train_baselines(
     workers: Workers,
     progress: Progress,
 ) -> dict[str, RunResult]:
-    """Train all baselines side by side; what each came to, by name."""
+    """Train all baselines side by side; what each came to, by name.
+
+    One whose training fails, as when its loss is no longer finite, is told of and left out.
+
+    Raises:
+        FedmetsError: a worker died.
+        StorageError: the disk is full.
+    """
     plan, rounds = prepared.plan, prepared.plan.federation.rounds
     done = {baseline: _pieces_done(folder, baseline, plan, progress.note) for baseline in baselines}
     progress.stage("baselines", rounds * len(baselines), sum(done.values()))
     running: dict[Future[RoundRecord], Baseline] = {}
+    failed: set[Baseline] = set()
     idle = [baseline for baseline in baselines if done[baseline] < rounds]
     while idle or running:
         while idle and len(running) < workers.count:
@@ -62,11 +70,17 @@ def train_baselines(
         finished, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
         for future in finished:
             baseline = running.pop(future)
-            record = future.result()
+            try:
+                record = result_of(future)
+            except TrainingFailed as failure:
+                progress.note(f"baseline {baseline.name} is left out: {failure}")
+                failed.add(baseline)
+                continue
             progress.advance(f"{baseline.name} loss {record.sites[0].loss:.3f}")
             if record.round < rounds:
                 idle.insert(0, baseline)  # the same one again: the longest job, listed first, is never starved
-    return {baseline.name: _finished(folder, baseline, plan, progress.note) for baseline in baselines}
+    finished_ones = [baseline for baseline in baselines if baseline not in failed]
+    return {baseline.name: _finished(folder, baseline, plan, progress.note) for baseline in finished_ones}
 
 
 def baseline_job(folder: Path, baseline: Baseline) -> RoundRecord:
@@ -124,16 +138,17 @@ def joined_sampler(sites: list[Site], plan: Plan, piece: int) -> Sampler:
 
 def baselines_of(prepared: Prepared, arms: tuple[str, ...]) -> tuple[Baseline, ...]:
     """The baselines of the chosen arms, the longest first; sites that cannot train are left out."""
-    able = tuple(site.name for site in prepared.sites if site.training and not too_bad(prepared, site.name))
+    able = tuple(site.name for site in prepared.sites if can_train(prepared, site.name))
     pooled = (Baseline("pooled", able),) if "pooled" in arms and able else ()
     local = tuple(Baseline(f"local-{name}", (name,)) for name in able) if "local" in arms else ()
     return pooled + local
 
 
-def too_bad(prepared: Prepared, name: str) -> bool:
-    """Whether a site's share of bad cases is above the plan's limit: it then refuses to train at all."""
+def can_train(prepared: Prepared, name: str) -> bool:
+    """Whether a site has a case to train on and so few bad ones that it does not refuse, as client/policy.py."""
     site = prepared.site(name)
-    return bad_share(site.quarantined, len(site.cases)) > prepared.plan.quality.max_bad_share
+    share = bad_share(site.quarantined, len(site.cases))
+    return bool(site.training) and share <= prepared.plan.quality.max_bad_share
 
 
 def _record(state: RoundState, piece: int, weights: Weights, start_s: float, part: Participation) -> RoundRecord:

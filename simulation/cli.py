@@ -9,12 +9,13 @@ import typer
 
 from common.cli import new_app, run_app
 from common.errors import UserError
-from simulation.arms import ARMS
+from common.interrupts import interrupts_held
 
 app = new_app("Simulate a federation on one machine. Research software, not a medical device.")
 bench = new_app("Measure what this machine does; every command prints what it compares.")
 app.add_typer(bench, name="bench")
 
+ARMS = ("federated", "local", "pooled")
 EXIT_CODES = {"completed": 0, "partial": 3, "failed": 1}
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="An experiment file, such as configs/demo.toml.")]
@@ -52,9 +53,10 @@ def run(
         fedmets-sim run configs/demo.toml --out runs/demo
         fedmets-sim run configs/demo.toml --out runs/alone --arms local --seed 7
     """
-    from simulation.config import load_experiment  # torch takes seconds to load, --help need not wait for it
-    from simulation.progress import build_progress
-    from simulation.run import Options, run_experiment
+    with interrupts_held():  # here, because torch takes seconds to load and --help need not wait for it
+        from simulation.config import load_experiment
+        from simulation.progress import build_progress
+        from simulation.run import Options, run_experiment
 
     experiment = load_experiment(config, seed, workers)
     options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
@@ -86,10 +88,11 @@ def study(
     \b
         fedmets-sim study configs/study.toml --out runs/study --seeds 3
     """
-    from simulation.config import load_experiment
-    from simulation.progress import build_progress
-    from simulation.run import Options
-    from simulation.study import run_study
+    with interrupts_held():
+        from simulation.config import load_experiment
+        from simulation.progress import build_progress
+        from simulation.run import Options
+        from simulation.study import run_study
 
     experiment = load_experiment(config, None, workers)
     options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
@@ -139,11 +142,12 @@ def bench_train(
     threads: Annotated[int, typer.Option(help="CPU threads, on both sides.", min=1)] = 1,
 ) -> None:
     """Our local loop beside a plain MONAI loop: same network, patches and steps, one process."""
+    from client.device import torch_device
     from client.training import use_threads
     from simulation.bench import train
 
     use_threads(threads)
-    print(train.render(train.run(steps, device)))
+    print(train.render(train.run(steps, str(torch_device(device)))))
 
 
 @bench.command("aggregate")

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from common.config import DataSection, RuntimeSection, expand_paths, read_toml, validate
 from common.errors import ConfigError
-from common.model.build import check_patch_size
+from common.model.build import build_model, check_patch_size
 from common.plan import (
     EvaluationSpec,
     FederationSpec,
@@ -54,6 +54,16 @@ class Experiment(Frozen):
             raise ValueError("give either [data] (your own cases) or [phantom] (a generated cohort), one of them")
         return self
 
+    @model_validator(mode="after")
+    def _plan_can_be_made(self) -> "Experiment":
+        try:
+            self.plan_for(("any-site",))
+        except ValidationError as error:
+            raise ValueError(
+                "; ".join(str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors())
+            ) from None
+        return self
+
     def identity(self) -> str:
         """Fingerprint of all that can change the outcome; `[runtime]` cannot."""
         return self.model_copy(update={"runtime": RuntimeSection()}).fingerprint()
@@ -97,11 +107,17 @@ def load_experiment(path: Path, seed: int | None = None, workers: int | None = N
         if isinstance(runtime, dict):
             values["runtime"] = {**runtime, "workers": workers}
     experiment = validate(Experiment, values, str(path))
+    _check_network(experiment, path)
+    return experiment
+
+
+def _check_network(experiment: Experiment, path: Path) -> None:
+    """Refuse a network that cannot be built or fed now, not after the data have been prepared."""
     try:
         check_patch_size(experiment.model, experiment.training.patch_size)
+        build_model(experiment.model, len(experiment.sequences), 1 + len(experiment.labels), experiment.seed)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    return experiment
 
 
 def _expand_section(values: dict[str, Any], section: str, keys: tuple[str, ...], base: Path, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The in-process link: the same rounds.py and round.py, with function calls where the network would be."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -7,11 +8,12 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from client.round import answer
-from common.errors import FailureCode
+from common.errors import FailureCode, FedmetsError
 from common.protocol import SiteFailed, SiteReply, TrainTask
 from simulation.pool import Workers
 from simulation.sites import open_site
 
+log = logging.getLogger("client.simulated")  # lost work is told of where the sites' own code tells of it
 _POLL_S = 0.5
 
 
@@ -20,7 +22,7 @@ class InProcessLink:
 
     Sites share fewer processes than there are sites, so the deadline counts from the moment a site's turn can
     have come: with 6 sites on 2 workers and 100 s, the last reply is awaited for 300 s. A worker that dies
-    takes the work in flight with it; every site that lost work is reported as failed.
+    takes its site's work with it and no other's; the site is reported as failed.
     """
 
     def __init__(self, folder: Path, sites: tuple[str, ...], workers: Workers) -> None:
@@ -50,8 +52,13 @@ class InProcessLink:
 
 
 def train_job(folder: Path, site: str, task: TrainTask) -> SiteReply:
-    """One task at one site, in a worker process."""
-    return answer(task, open_site(folder, site))
+    """One task at one site, in a worker process; a site whose cases cannot be opened has failed."""
+    try:
+        opened = open_site(folder, site)
+    except FedmetsError as error:
+        log.error("round %d at site %s: %s", task.round_id, site, error)
+        return SiteFailed(site, task.round_id, FailureCode.TRAINING_ERROR)
+    return answer(task, opened)
 
 
 def _reply_of(future: Future[SiteReply], site: str, task: TrainTask) -> SiteReply:

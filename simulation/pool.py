@@ -7,19 +7,18 @@ do not change, and computes with the plan's number of threads.
 import multiprocessing
 import multiprocessing.connection
 import os
-import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from client.training import use_threads
 from common.errors import FedmetsError
+from common.interrupts import interrupts_held
 from simulation.logs import log_to
 
 Result = TypeVar("Result")
@@ -94,7 +93,7 @@ class _Lane:
             if self._executor is None:
                 self._executor = _new_executor(self._threads, self._log)
             try:
-                with _interrupts_held():
+                with interrupts_held():
                     future = self._executor.submit(job, *arguments)
             except BrokenProcessPool:
                 self.stop()
@@ -174,21 +173,8 @@ def _new_executor(threads: int, log: Path | None) -> ProcessPoolExecutor:
     )
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while a process is spawned: the child inherits the mask, and only the parent decides.
-
-    Ignoring the signal in the child's first line of ours comes seconds too late, after its imports.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _start_worker(threads: int, log: Path | None) -> None:
-    warnings.simplefilter("ignore")  # a library's warnings are the same in every worker; --workers 1 --debug has them
+    warnings.simplefilter("ignore")  # those of libraries, which every worker would print anew
     log_to(log)
     use_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -35,6 +35,9 @@ def prepare_sites(experiment: Experiment, folder: Path, workers: Workers, progre
         raise DataError(
             f"{section.root}: no usable case found ({_reasons(listing.quarantined)}); check the layout"
         )
+    for bad in listing.quarantined:
+        if bad.reason is not CaseReason.EXCLUDED:
+            _tell(bad, progress)
     rule = label_rule(section, experiment.labels)
     partition = divide(experiment, section, listing, rule)
     keys, rejected = _prepare_all(experiment, section, rule, partition, folder, workers, progress)
@@ -89,7 +92,7 @@ def _prepare_all(
     for case, outcome in in_turn(workers, prepare_job, cases, lambda case: (case, *settings)):
         if isinstance(outcome, Quarantined):
             rejected.append(outcome)
-            progress.note(f"case {case.exam} put aside: {outcome.reason} ({outcome.detail})")
+            _tell(outcome, progress)
         else:
             keys[case.exam] = outcome
         progress.advance(case.exam)
@@ -139,6 +142,10 @@ def _split(
         left_out=partition.left_out,
         notes=(*partition.notes, *splits.notes),
     )
+
+
+def _tell(bad: Quarantined, progress: Progress) -> None:
+    progress.note(f"case {bad.exam} put aside: {bad.reason} ({bad.detail})")
 
 
 def _reasons(bad: Sequence[Quarantined]) -> str:

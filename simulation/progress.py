@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -35,7 +36,7 @@ class Progress(Protocol):
 class TerminalProgress:
     """Bars with the time left, for a person at a terminal."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
         self._bars = RichBars(
             TextColumn("{task.description:<14}"),
@@ -72,7 +73,7 @@ class TerminalProgress:
 class PlainProgress:
     """One line a step, for logs: `federated 3/20 (41 s, about 230 s left) site-a loss 0.53`."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._name, self._total, self._done, self._done_before, self._since_s = "", 0, 0, 0, 0.0
 
@@ -105,7 +106,7 @@ class PlainProgress:
 class JsonProgress:
     """One JSON object a line on stdout, for programs."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._name, self._total, self._done = "", 0, 0
 
@@ -132,8 +133,34 @@ class JsonProgress:
         print(json.dumps(event), file=self._stream, flush=True)
 
 
+class WatchedProgress:
+    """Passes everything on, and calls `after_step` when a step is made."""
+
+    def __init__(self, inner: Progress, after_step: Callable[[], None]) -> None:
+        self._inner, self._after_step = inner, after_step
+
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inner.__exit__(kind, error, trace)
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        self._inner.stage(name, total, done)
+
+    def advance(self, text: str) -> None:
+        self._inner.advance(text)
+        self._after_step()
+
+    def note(self, text: str) -> None:
+        self._inner.note(text)
+
+
 def build_progress(as_json: bool) -> Progress:
     """JSON when asked for, bars on a terminal, plain lines otherwise."""
     if as_json:
-        return JsonProgress()
-    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+        return JsonProgress(sys.stdout)
+    return TerminalProgress(sys.stderr) if sys.stderr.isatty() else PlainProgress(sys.stderr)

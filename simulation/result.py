@@ -81,7 +81,7 @@ def headline(result: Mapping[str, Any], folder: Path) -> str:
     if ratio and ratio["estimate"] is not None:
         lines.append(f"  federated / pooled Dice {_number(ratio['estimate'])}{_range(ratio)}")
     missing = [
-        f"{site['site']} {site['outcome']} in round {record['round']}"
+        f"{site['site']} {site['outcome']}{_why(site)} in round {record['round']}"
         for record in result["rounds"]
         for site in record["sites"]
         if site["outcome"] != "accepted"
@@ -153,6 +153,10 @@ def _comparisons(judged: Judged) -> dict[str, Any]:
     if federated and local:
         comparisons["federated_minus_local"] = compare_arms(federated, local, "difference", seed)
     return comparisons
+
+
+def _why(site: Mapping[str, Any]) -> str:
+    return f" ({site['code']})" if site["code"] else ""
 
 
 def _number(value: float | None) -> str:

@@ -10,13 +10,14 @@ from common.release import write_release
 from server.federation import open_federation
 from server.records import RoundRecord, RunStatus
 from server.rounds import RunResult, run_federation
-from simulation.baselines import baselines_of, train_baselines
+from simulation.baselines import baselines_of, can_train, train_baselines
 from simulation.config import Experiment
-from simulation.folder import claim_folder
+from simulation.folder import SECONDS_FILE, claim_folder
 from simulation.link import InProcessLink
+from simulation.logs import LOG_FILE
 from simulation.pool import Workers
 from simulation.prepare import prepare_sites
-from simulation.progress import Progress
+from simulation.progress import Progress, WatchedProgress
 from simulation.report.page import write_report
 from simulation.result import MODEL_FOLDER, Judged, build_result, headline, write_result
 from simulation.scoring import Candidate, score_candidates
@@ -32,7 +33,7 @@ class Options:
     """What a command line adds to an experiment.
 
     Attributes:
-        arms: of simulation.arms.ARMS, in that order.
+        arms: of `federated`, `local` and `pooled`, in that order.
         config_text: the experiment file as it stands, for the report.
     """
 
@@ -57,22 +58,22 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
         StorageError: the disk is full; what was committed stands.
     """
     folder = folder.resolve()
-    with claim_folder(folder, experiment):
-        stopwatch = Stopwatch(folder / "seconds.json")
-        with Workers(experiment.runtime.workers, experiment.training.threads) as workers:
+    with claim_folder(folder, experiment), Stopwatch(folder / SECONDS_FILE) as stopwatch:
+        progress = WatchedProgress(progress, stopwatch.save_now_and_then)
+        with Workers(experiment.runtime.workers, experiment.training.threads, folder / LOG_FILE) as workers:
             prepared = _prepare(experiment, folder, workers, stopwatch, progress)
             federated = None
             if "federated" in options.arms:
                 federated = _federate(prepared, folder, workers, stopwatch, progress)
             baselines = _train_baselines(prepared, folder, options.arms, workers, stopwatch, progress)
-            judged = _judge(prepared, federated, baselines, folder, workers, stopwatch, progress)
+            status = how_it_ended(prepared, federated, baselines, options.arms)
+            judged = _judge(prepared, federated, baselines, status, folder, workers, stopwatch, progress)
         result = build_result(judged)
         _release(judged, result, folder)
         result["seconds"] = stopwatch.totals()  # so far, for the page; result.json gets the end
         write_report(folder / REPORT_FILE, report_content(judged, result, experiment, folder, options.config_text))
         result["seconds"] = stopwatch.totals()
         write_result(folder, result)
-        stopwatch.save()
     return Finished(str(judged.status), headline(result, folder), result)
 
 
@@ -82,7 +83,6 @@ def _prepare(
     with stopwatch.part("prepare"):
         prepared = prepare_sites(experiment, folder, workers, progress)
         save_prepared(prepared, folder)
-    stopwatch.save()
     for note in prepared.notes:
         progress.note(note)
     return prepared
@@ -141,15 +141,31 @@ def _train_baselines(
     if not baselines:
         return {}
     with stopwatch.part("train"):
-        finished = train_baselines(prepared, baselines, folder, workers, progress)
-    stopwatch.save()
-    return finished
+        return train_baselines(prepared, baselines, folder, workers, progress)
+
+
+def how_it_ended(
+    prepared: Prepared, federated: RunResult | None, baselines: Mapping[str, RunResult], arms: tuple[str, ...]
+) -> RunStatus:
+    """The federation's own end, where there was one; `partial` when a comparison that was asked for is missing.
+
+    Without a federation: `failed` when nothing was trained, `partial` when some site could not.
+    """
+    whole = len(baselines) == len(baselines_of(prepared, arms))
+    if federated is not None:
+        lessened = federated.status is RunStatus.COMPLETED and not whole
+        return RunStatus.PARTIAL if lessened else federated.status
+    if not baselines:
+        return RunStatus.FAILED
+    every_site = all(can_train(prepared, site.name) for site in prepared.sites)
+    return RunStatus.COMPLETED if whole and every_site else RunStatus.PARTIAL
 
 
 def _judge(
     prepared: Prepared,
     federated: RunResult | None,
     baselines: Mapping[str, RunResult],
+    status: RunStatus,
     folder: Path,
     workers: Workers,
     stopwatch: Stopwatch,
@@ -162,10 +178,9 @@ def _judge(
     candidates = tuple(Candidate(name, weights) for name, weights in models.items())
     with stopwatch.part("evaluate"):
         scores = score_candidates(prepared, candidates, folder, workers, progress)
-    stopwatch.save()
     return Judged(
         prepared=prepared,
-        status=federated.status if federated else RunStatus.COMPLETED,
+        status=status,
         history=federated.history if federated else (),
         baselines={name: result.history for name, result in baselines.items()},
         models=models,

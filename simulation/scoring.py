@@ -1,5 +1,6 @@
 """Judge finished models on the sites' test cases, side by side, and remember the scores on disk."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from common.durable import storage_errors, write_durably
 from common.metrics.scores import CaseScores
 from common.model.build import build_model
 from common.model.weights import load_weights
+from common.schema import canonical_json
 from common.weights import Weights, from_safetensors, to_safetensors
 from simulation.pool import Workers, in_turn
 from simulation.progress import Progress
@@ -30,11 +32,16 @@ def score_candidates(
 ) -> dict[str, tuple[CaseScores, ...]]:
     """Scores of every candidate on every site's test cases, in order of site and exam.
 
-    Scores of the very same weights from an earlier invocation are read back instead of computed.
+    Scores of the very same weights on the very same cases are read back instead of computed anew.
+
+    Raises:
+        FedmetsError: a worker died.
+        StorageError: the disk is full.
     """
     with storage_errors(folder):
         (folder / SCORES_FOLDER).mkdir(exist_ok=True)
-    known = {c.name: _read(folder, c) for c in candidates}
+    cases = cases_id(prepared)
+    known = {c.name: _read(folder, c, cases) for c in candidates}
     missing = [c for c in candidates if known[c.name] is None]
     sites = tuple(site.name for site in prepared.sites if site.test)
     progress.stage("evaluation", len(missing) * len(sites))
@@ -43,11 +50,12 @@ def score_candidates(
     work = [(candidate, site) for candidate in missing for site in sites]
     parts: dict[str, dict[str, tuple[CaseScores, ...]]] = {c.name: {} for c in missing}
     for (candidate, site), scores in in_turn(workers, score_job, work, lambda w: (folder, w[0].name, w[1])):
-        parts[candidate.name][site] = scores
+        own = parts[candidate.name]
+        own[site] = scores
+        if len(own) == len(sites):
+            known[candidate.name] = tuple(score for name in sites for score in own[name])
+            _write(folder, candidate, cases, known[candidate.name] or ())
         progress.advance(f"{candidate.name} at {site}")
-    for candidate in missing:
-        known[candidate.name] = tuple(score for site in sites for score in parts[candidate.name][site])
-        _write(folder, candidate, known[candidate.name] or ())
     return {name: scores or () for name, scores in known.items()}
 
 
@@ -61,6 +69,12 @@ def score_job(folder: Path, candidate: str, site_name: str) -> tuple[CaseScores,
     return score_cases(model.to(site.device), site.test_cases, plan, site_name, site.device)
 
 
+def cases_id(prepared: Prepared) -> str:
+    """Hex sha256 over every site's test cases, by exam and content."""
+    cases = {site.name: [[case.exam, case.key] for case in site.test] for site in prepared.sites}
+    return hashlib.sha256(canonical_json(cases).encode()).hexdigest()
+
+
 def _weights_file(folder: Path, name: str) -> Path:
     return folder / SCORES_FOLDER / f"{name}.safetensors"
 
@@ -69,17 +83,18 @@ def _scores_file(folder: Path, name: str) -> Path:
     return folder / SCORES_FOLDER / f"{name}.json"
 
 
-def _write(folder: Path, candidate: Candidate, scores: tuple[CaseScores, ...]) -> None:
+def _write(folder: Path, candidate: Candidate, cases: str, scores: tuple[CaseScores, ...]) -> None:
     rows = [score.to_dict() for score in scores]
-    record = {"model_sha256": candidate.weights.sha256(), "cases": rows}
+    record = {"model_sha256": candidate.weights.sha256(), "test_cases": cases, "cases": rows}
     write_durably(_scores_file(folder, candidate.name), json.dumps(record, indent=1).encode())
 
 
-def _read(folder: Path, candidate: Candidate) -> tuple[CaseScores, ...] | None:
-    file = _scores_file(folder, candidate.name)
-    if not file.exists():
+def _read(folder: Path, candidate: Candidate, cases: str) -> tuple[CaseScores, ...] | None:
+    """What an earlier invocation wrote of these weights on these cases; None where it cannot be had."""
+    try:
+        record = json.loads(_scores_file(folder, candidate.name).read_bytes())
+        if (record["model_sha256"], record["test_cases"]) != (candidate.weights.sha256(), cases):
+            return None
+        return tuple(CaseScores.from_dict(row) for row in record["cases"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    record = json.loads(file.read_text())
-    if record["model_sha256"] != candidate.weights.sha256():
-        return None
-    return tuple(CaseScores.from_dict(row) for row in record["cases"])

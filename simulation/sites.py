@@ -3,11 +3,14 @@
 from functools import lru_cache
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from client.data.cache import open_prepared
 from client.data.case import PreparedCase
 from client.device import torch_device
 from client.site import Site
 from common.durable import write_durably
+from common.errors import OutputError
 from common.plan import Plan
 from common.schema import Frozen
 
@@ -61,8 +64,34 @@ class Prepared(Frozen):
 
 
 def save_prepared(prepared: Prepared, folder: Path) -> None:
-    """Write for the workers to read."""
-    write_durably(folder / PREPARED_FILE, prepared.to_json().encode())
+    """Write for the workers to read.
+
+    Raises:
+        OutputError: the folder's run began with other cases, so that going on would mix the two.
+    """
+    path = folder / PREPARED_FILE
+    if path.exists():
+        _refuse_other_cases(prepared, path)
+    write_durably(path, prepared.to_json().encode())
+    load_prepared.cache_clear()
+    open_site.cache_clear()
+
+
+def _refuse_other_cases(prepared: Prepared, path: Path) -> None:
+    try:
+        earlier = Prepared.from_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise OutputError(
+            f"{path}: not readable; remove the folder {path.parent} or choose another --out"
+        ) from None
+    before, now = ({site.name: site for site in one.sites} for one in (earlier, prepared))
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            counts = [len(sites[name].cases) if name in sites else 0 for sites in (before, now)]
+            raise OutputError(
+                f"{path.parent}: the cases of site {name} have changed since this run began ({counts[0]} usable "
+                f"then, {counts[1]} now); restore them to go on, or choose another --out"
+            )
 
 
 @lru_cache(maxsize=4)

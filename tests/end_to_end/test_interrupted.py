@@ -1,0 +1,60 @@
+"""A run that is killed at four moments and resumed each time ends in the undisturbed run's bits."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from server.cli import run_checks
+from tests.end_to_end.tiny import Command, Ran, all_end, last_models, phantom_config, run_here
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="watches processes as Linux lets one")
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def interrupt_group(pid: int) -> None:
+    """As Ctrl-C at a terminal: every process of the run gets it."""
+    os.killpg(pid, signal.SIGINT)
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path, undisturbed: Ran) -> None:
+    config, out = phantom_config(tmp_path), tmp_path / "out"
+
+    run = Command(config, out, "--workers", "2")
+    run.wait_for("phantoms 4/10")
+    workers = run.children()
+    assert run.end(kill)[0] == -signal.SIGKILL
+    assert len(workers) >= 2
+    assert all_end(workers, timeout_s=30)
+
+    run = Command(config, out)
+    run.wait_for("federated 1/3")
+    assert run.end(kill)[0] == -signal.SIGKILL
+    assert not (out / "baselines").exists()
+
+    run = Command(config, out, "--workers", "2")
+    run.wait_for("baselines 4/12")
+    workers = run.children()
+    code, stdout, stderr = run.end(interrupt_group)
+    assert (code, stdout) == (130, "")
+    assert stderr.splitlines()[-1].startswith("fedmets-sim: interrupted; the same command goes on")
+    assert "Traceback" not in stderr
+    assert all_end(workers, timeout_s=30)
+
+    run = Command(config, out)
+    run.wait_for("evaluation 2/15")
+    assert run.end(kill)[0] == -signal.SIGKILL
+    assert not (out / "result.json").exists()
+
+    end = run_here(config, out)
+    assert end.finished.status == "completed"
+    assert "federated 1/3" not in end.told  # those rounds were not run again
+    assert "baselines 1/12" not in end.told
+    assert last_models(out) == last_models(undisturbed.folder)
+    assert end.result["model"] == undisturbed.result["model"]
+    assert end.result["arms"] == undisturbed.result["arms"]
+    assert all(check.holds for check in run_checks(out))
