@@ -91,7 +91,9 @@ def test_a_diverging_experiment_fails_in_order(tmp_path: Path, cohort: Path) -> 
     assert exit_code(ran) == 1
     assert ran.outcomes("south") == [("failed", "not-finite-loss")] * 3
     assert "baseline pooled is left out: training failed: not-finite-loss" in ran.told
-    assert "round 1 at site south: training failed: not-finite-loss" in (tmp_path / "out" / "sites.log").read_text()
+    assert (
+        "round 1 at site south: training failed: not-finite-loss" in (tmp_path / "out" / "sites.log").read_text()
+    )
 
 
 def test_a_worker_that_dies_costs_its_own_site_one_round(

@@ -41,11 +41,11 @@ def weights_after(store: Path, round_id: int) -> Vector:
 
 @pytest.mark.parametrize("weighting", ["equal", "cases"])
 def test_federated_is_pooled(tmp_path: Path, cohort: Path, weighting: str) -> None:
-    experiment = one_plain_step(load_experiment(data_config(tmp_path, cohort)), weighting, learning_rate=0.1)
+    experiment = one_plain_step(load_experiment(data_config(tmp_path, cohort)), weighting, learning_rate=0.02)
     with (tmp_path / "told").open("w") as stream:
         run_experiment(experiment, tmp_path / "out", Options(ARMS, ""), PlainProgress(stream))
     federated = weights_after(tmp_path / "out" / "rounds", ROUNDS)
     pooled = weights_after(tmp_path / "out" / "baselines" / "pooled", ROUNDS)
     local = weights_after(tmp_path / "out" / "baselines" / "local-north", ROUNDS)
-    assert np.abs(federated - pooled).max() < 1e-5
-    assert np.abs(federated - local).max() > 1e-2  # what 1e-5 is to be compared with
+    assert np.abs(federated - pooled).max() < 1e-5  # 2e-7, unless rounding tips a rectifier
+    assert np.abs(federated - local).max() > 1e-3

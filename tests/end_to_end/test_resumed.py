@@ -97,9 +97,7 @@ def test_a_folder_of_another_configuration_is_refused(
     )
 
 
-def test_a_folder_in_use_is_refused(
-    tmp_path: Path, undisturbed: Ran, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_in_use_is_refused(tmp_path: Path, undisturbed: Ran, capsys: pytest.CaptureFixture[str]) -> None:
     with (undisturbed.folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert run_command(phantom_config(tmp_path), "--out", undisturbed.folder) == 2
