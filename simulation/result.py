@@ -69,7 +69,8 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
 def headline(result: Mapping[str, Any], folder: Path) -> str:
     """A few lines for the terminal."""
     rounds = len(result["rounds"])
-    lines = [f"{result['name']}: {result['status']}" + (f" after {rounds} rounds" if rounds else "")]
+    after = f" after {rounds} round{'s' if rounds > 1 else ''}" if rounds else ""
+    lines = [f"{result['name']}: {result['status']}{after}"]
     for arm, scores in result["arms"].items():
         lines.append(
             f"  {arm:<10} Dice {_number(scores['dice'])}"

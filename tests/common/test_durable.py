@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.durable import commit_folder, write_durably
+from common.durable import commit_folder, storage_errors, write_durably
 from common.errors import StorageError
 
 
@@ -77,3 +77,8 @@ def test_a_folder_in_the_way_is_not_replaced(tmp_path: Path) -> None:
         commit_folder(tmp_path / "new.tmp", tmp_path / "new")
     assert (tmp_path / "new" / "file").read_text() == "new"
     assert not (tmp_path / "new.tmp").exists()
+
+
+def test_a_short_write_of_numpy_is_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the disk is full"), storage_errors(tmp_path):
+        raise OSError("23296 requested and 3968 written")

@@ -1,0 +1,57 @@
+import pytest
+
+from simulation.arms import compare_arms, describe_arm, describe_local, local_rows
+from tests.simulation.experiments import make_scores
+
+SITES = ("north", "south")
+NORTH_MODEL = (make_scores("north", 0.8), make_scores("south", 0.4, found=False))
+SOUTH_MODEL = (make_scores("north", 0.2), make_scores("south", 0.6))
+
+
+def test_one_model_over_all_cases_and_by_site() -> None:
+    arm = describe_arm(NORTH_MODEL, SITES, seed=1)
+    assert arm["dice"] == pytest.approx(0.6)
+    assert (arm["lesion_sensitivity"], arm["lesion_precision"], arm["fp_per_scan"]) == (0.5, 0.5, 1.0)
+    assert arm["sensitivity_by_volume"]["27_to_275"] == {"value": 0.5, "lesions": 2}
+    assert arm["sensitivity_by_volume"]["under_27"] == {"value": None, "lesions": 0}
+    assert [arm["per_site"][site]["dice"] for site in SITES] == [0.8, 0.4]
+    low, high = arm["intervals"]["dice"]["low"], arm["intervals"]["dice"]["high"]
+    assert 0.4 <= low < arm["dice"] < high <= 0.8
+
+
+def test_local_models_are_averaged_and_crossed() -> None:
+    arm = describe_local({"north": NORTH_MODEL, "south": SOUTH_MODEL}, SITES, seed=1)
+    assert arm["dice"] == pytest.approx((0.6 + 0.4) / 2)
+    assert arm["lesion_sensitivity"] == pytest.approx((0.5 + 1.0) / 2)
+    assert arm["cross_site"] == {"north": {"north": 0.8, "south": 0.4}, "south": {"north": 0.2, "south": 0.6}}
+    assert arm["per_site"]["south"]["dice"] == pytest.approx(0.4)
+    assert arm["sensitivity_by_volume"]["27_to_275"] == {"value": 0.75, "lesions": 2}
+
+
+def test_a_score_without_cases_is_null() -> None:
+    assert describe_arm((), SITES, seed=1)["dice"] is None
+    only_north = (make_scores("north", 0.8),)
+    assert describe_arm(only_north, SITES, seed=1)["per_site"]["south"] == {
+        **describe_arm((), SITES, seed=1)["per_site"]["south"],
+        "cases": 0,
+        "dice": None,
+    }
+    assert describe_local({"north": only_north}, SITES, seed=1)["cross_site"]["north"]["south"] is None
+
+
+def test_arms_are_compared_on_the_same_patients() -> None:
+    ratio = compare_arms(NORTH_MODEL, SOUTH_MODEL, "ratio", seed=1)
+    assert ratio["dice"]["estimate"] == pytest.approx(1.5)
+    difference = compare_arms(NORTH_MODEL, SOUTH_MODEL, "difference", seed=1)
+    assert difference["dice"]["estimate"] == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="judged in one arm only"):
+        compare_arms(NORTH_MODEL, SOUTH_MODEL[:1], "ratio", seed=1)
+
+
+def test_intervals_follow_from_the_seed() -> None:
+    assert describe_arm(NORTH_MODEL, SITES, seed=1) == describe_arm(NORTH_MODEL, SITES, seed=1)
+
+
+def test_local_rows_are_named_by_the_site_of_training() -> None:
+    rows = local_rows({"federated": (), "local-north": NORTH_MODEL, "pooled": ()})
+    assert rows == {"north": NORTH_MODEL}
