@@ -75,7 +75,9 @@ class RuntimeSection(Frozen):
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file; raises ConfigError naming file, line and column."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(
+            path.read_text(encoding="utf-8-sig")
+        )  # some editors begin a file with a byte order mark
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -119,7 +121,11 @@ def expand_path(text: str, base: Path, where: str) -> Path:
             raise ConfigError(f"{where}: environment variable {name} is not set; export {name}=PATH first")
         return os.environ[name]
 
-    expanded = Path(_VARIABLE.sub(value_of, text)).expanduser()
+    expanded = Path(_VARIABLE.sub(value_of, text))
+    try:
+        expanded = expanded.expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{where}: {text!r}: there is no such user's home; write the path out") from None
     return Path(os.path.normpath(expanded if expanded.is_absolute() else base / expanded))
 
 

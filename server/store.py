@@ -23,6 +23,7 @@ from server.records import RoundRecord, RoundState, initial_state
 
 Note: TypeAlias = Callable[[str, int | None, str], None]
 KEEP_WEIGHTS = 3
+_ADVICE = "restore a backup or start again with an empty folder"
 
 
 class RunStore:
@@ -60,9 +61,9 @@ class RunStore:
                 self._set_aside(path, f"{fault}; going on from round {state.round_id}")
             return state
         if damaged:
+            newest = next(iter(damaged.values()))
             raise CheckpointCorrupt(
-                f"{self._folder}: none of its {len(damaged)} commits is whole ({next(iter(damaged.values()))}); "
-                "restore a backup or start again with an empty folder"
+                f"{self._folder}: none of its {len(damaged)} commits is whole ({newest}); {_ADVICE}"
             )
         return None
 
@@ -80,10 +81,14 @@ class RunStore:
 
     def history(self) -> tuple[RoundRecord, ...]:
         """The records of rounds 1, 2, ...; raises CheckpointCorrupt when one is damaged or missing."""
-        records = tuple(read_record(commit) for commit in self._commits())
+        try:
+            records = tuple(read_record(commit) for commit in self._commits())
+        except CheckpointCorrupt as error:
+            raise CheckpointCorrupt(f"{error}; {_ADVICE}") from None
         for expected, record in enumerate(records):
             if record.round != expected:
-                raise CheckpointCorrupt(f"{self._folder / commit_name(expected)}: this round's commit is missing")
+                missing = self._folder / commit_name(expected)
+                raise CheckpointCorrupt(f"{missing}: this round's commit is missing; {_ADVICE}")
         return records[1:]
 
     def verify(self) -> tuple[RoundRecord, ...]:

@@ -12,7 +12,7 @@ An update is judged by what it is, never by who sent it:
 """
 
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from common.protocol import CaseSums, SiteUpdate, TrainReport, TrainTask
 from common.weights import Vector, first_difference
 
 MAX_CASES = 1_000_000
+MAX_LESIONS = 1_000_000_000
 _CHUNK = 2**16
 _REASONS = {reason.value for reason in CaseReason}
 
@@ -70,28 +71,35 @@ def l2_norm(vector: Vector) -> float:
 def _report_fault(report: TrainReport, plan: Plan) -> str | None:
     """The first thing wrong with a report, or None."""
     seconds = (report.seconds, report.train_seconds, report.evaluate_seconds)
-    quarantined = report.quarantined.items()
     faults = (
-        (not 1 <= report.cases <= MAX_CASES, f"{report.cases} training cases, 1 to {MAX_CASES} are credible"),
+        (not _count(report.cases, 1), f"{report.cases} training cases, 1 to {MAX_CASES} are credible"),
         (
-            not 1 <= report.steps <= plan.training.steps,
+            not _count(report.steps, 1, plan.training.steps),
             f"{report.steps} steps, the plan asks for {plan.training.steps}",
         ),
-        (not math.isfinite(report.loss), f"loss {report.loss}"),
-        (not all(map(_credible, seconds)), f"durations {seconds} s"),
-        (
-            not all(reason in _REASONS and 0 <= count <= MAX_CASES for reason, count in quarantined),
-            f"quarantined cases {report.quarantined}",
-        ),
+        (not _finite(report.loss), f"loss {report.loss}"),
+        (not all(_finite(value) and value >= 0 for value in seconds), f"durations {seconds} s"),
+        (not _credible_reasons(report.quarantined), f"quarantined cases {report.quarantined}"),
         (report.incoming is not None and not _credible_sums(report.incoming), f"validation {report.incoming}"),
     )
     return next((text for wrong, text in faults if wrong), None)
 
 
+def _credible_reasons(quarantined: Mapping[str, int]) -> bool:
+    return all(reason in _REASONS and _count(count) for reason, count in quarantined.items())
+
+
 def _credible_sums(sums: CaseSums) -> bool:
-    """A mean Dice is at most 1, and no sum is negative."""
-    return all(map(_credible, asdict(sums).values())) and sums.dice <= sums.cases <= MAX_CASES
+    """A mean Dice is at most 1, no sum is negative, and no more is found than there is."""
+    counted = _count(sums.cases) and _count(sums.lesions, 0, MAX_LESIONS) and _count(sums.found, 0, sums.lesions)
+    marked = _count(sums.false_positives, 0, MAX_LESIONS)
+    return counted and marked and _finite(sums.dice) and 0 <= sums.dice <= sums.cases
 
 
-def _credible(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
+def _count(value: object, least: int = 0, most: int = MAX_CASES) -> bool:
+    """A whole number in range; True is no count, nor is 5.0."""
+    return type(value) is int and least <= value <= most
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)

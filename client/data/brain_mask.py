@@ -1,7 +1,10 @@
 """Where the brain is: a given mask, a stripped image's own background, or an external skull-stripper."""
 
+import os
+import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import cc3d
@@ -98,19 +101,35 @@ def mask_by_command(command: tuple[str, ...], image: Path, case: str) -> Volume:
 
 def _run(arguments: list[str], case: str) -> None:
     try:
-        done = subprocess.run(
-            arguments, capture_output=True, timeout=MASK_COMMAND_DEADLINE_S, check=False, stdin=subprocess.DEVNULL
-        )
+        code, complaint = _finish(arguments)
     except OSError as error:
         detail = f"cannot start {arguments[0]} ({error.strerror}); install it or correct brain_mask_command"
         raise CaseRejected(CaseReason.NO_BRAIN_MASK, case, detail) from None
     except subprocess.TimeoutExpired:
         detail = f"{arguments[0]} took over {MASK_COMMAND_DEADLINE_S:g} s and was stopped"
         raise CaseRejected(CaseReason.NO_BRAIN_MASK, case, detail) from None
-    if done.returncode != 0:
-        said = " ".join(done.stderr.decode(errors="replace").split())[-200:]
-        detail = f"{arguments[0]} ended with {done.returncode} ({said}); run {arguments} by hand"
+    if code != 0:
+        said = " ".join(complaint.decode(errors="replace").split())[-200:]
+        detail = f"{arguments[0]} ended with {code} ({said}); run {arguments} by hand"
         raise CaseRejected(CaseReason.NO_BRAIN_MASK, case, detail)
+
+
+def _finish(arguments: list[str]) -> tuple[int, bytes]:
+    """Exit code and stderr of a command; at its deadline, all that it started ends with it."""
+    with subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a wrapper script's own children are then one group, to be ended together
+    ) as running:
+        try:
+            _, complaint = running.communicate(timeout=MASK_COMMAND_DEADLINE_S)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            raise
+    return running.returncode, complaint
 
 
 def _faces(values: npt.NDArray[np.generic], axis: int) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:

@@ -18,6 +18,7 @@ import scipy
 from client.data.cache_entry import DamagedEntry, NoEntry, read_entry, write_entry
 from client.data.case import Case, LabelRule, PreparedCase
 from client.data.preprocessing import prepare, required_files
+from client.data.quality import check_file
 from common.durable import commit_folder, storage_errors
 from common.errors import CaseReason, CaseRejected, StorageError
 from common.plan import PreprocessingSpec
@@ -103,13 +104,12 @@ def cache_key(
 
 
 def _sha256(path: Path, name: str, exam: str) -> str:
+    reasons = {"label": CaseReason.MISSING_LABEL, "brain mask": CaseReason.NO_BRAIN_MASK}
+    missing = reasons.get(name, CaseReason.MISSING_SEQUENCE)
     try:
+        check_file(path, exam, missing)  # nor is a named pipe a file: it would be waited for without end
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except FileNotFoundError:
-        reasons = {"label": CaseReason.MISSING_LABEL, "brain mask": CaseReason.NO_BRAIN_MASK}
-        reason = reasons.get(name, CaseReason.MISSING_SEQUENCE)
-        raise CaseRejected(reason, exam, f"{path}: no such file; restore it or leave the case out") from None
     except OSError as error:
         detail = f"{path}: cannot be read ({error.strerror}); correct its permissions"
         raise CaseRejected(CaseReason.UNREADABLE_FILE, exam, detail) from None

@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from numpy.lib import format as npy
 from pydantic import ValidationError
 
 from client.data.case import Grid, Metadata, PreparedCase
 from common.schema import Frozen
 
 _ENTRY = "entry.json"
-_IN_MEMORY = frozenset({"lesion_voxels"})  # small, and an empty array cannot be mapped
+_IN_MEMORY = frozenset({"lesion_voxels"})  # small: not worth a mapping
 
 
 class NoEntry(Exception):
@@ -119,9 +121,27 @@ def _arrays_of(prepared: PreparedCase) -> dict[str, npt.NDArray[Any]]:
 def _map(path: Path, name: str, record: _ArrayFile) -> npt.NDArray[Any]:
     if path.stat().st_size != record.bytes:
         raise DamagedEntry(f"{path}: {path.stat().st_size} bytes instead of {record.bytes}")
-    values: npt.NDArray[Any] = np.load(path, mmap_mode=None if name in _IN_MEMORY else "r", allow_pickle=False)
+    values = np.load(path, allow_pickle=False) if name in _IN_MEMORY else _mapped(path, record.bytes)
     if values.shape != record.shape or str(values.dtype) != record.dtype:
         raise DamagedEntry(f"{path}: {values.dtype} {values.shape} instead of {record.dtype} {record.shape}")
+    return values
+
+
+def _mapped(path: Path, size_bytes: int) -> npt.NDArray[Any]:
+    """The array of a .npy file, mapped into memory without keeping the file open.
+
+    numpy's own mapping holds a file descriptor: at four arrays a case 256 cases would use up the 1024 that a
+    process commonly may have. torch closes the file once it is mapped.
+    """
+    with path.open("rb") as file:
+        npy.read_magic(file)
+        shape, fortran, dtype = npy.read_array_header_1_0(file)
+        start = file.tell()
+    if dtype.hasobject:
+        raise DamagedEntry(f"{path}: holds objects, which are never unpickled")
+    content = torch.from_file(str(path), shared=False, size=size_bytes, dtype=torch.uint8).numpy()
+    values: npt.NDArray[Any] = content[start:].view(dtype).reshape(shape, order="F" if fortran else "C")
+    values.flags.writeable = False
     return values
 
 

@@ -70,6 +70,8 @@ def read_image(path: Path, case: str) -> Volume:
 
 def header_spacing_mm(path: Path) -> tuple[float, float, float] | None:
     """Voxel edges from a file's affine without reading its data; None when the header cannot be read."""
+    if not path.is_file():  # a named pipe would be waited for without end
+        return None
     try:
         with _decompressed(path) as stream:
             affine = _open_image(stream).affine

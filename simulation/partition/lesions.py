@@ -2,33 +2,28 @@
 
 from collections.abc import Iterable
 
-import nibabel
-import numpy as np
-
 from client.data.case import Case, LabelRule
+from client.data.quality import classes_of
+from client.data.volume import read_volume
+from common.errors import CaseReason, CaseRejected
 from common.metrics.detection import lesion_volumes_mm3
-
-_UNREADABLE = (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError)
 
 
 def read_lesion_volumes_mm3(cases: Iterable[Case], rule: LabelRule) -> dict[str, tuple[float, ...]]:
     """Volumes of the 26-connected lesions of every exam whose label can be read, on the label's own grid.
 
-    Every class that the rule maps above 0 is lesion. An exam without a readable 3-D label is not in the result:
+    Every class that the rule maps above 0 is lesion. An exam whose label cannot be used is not in the result:
     preparation will put it aside with its reason, here it only has nothing to say. `sum(volumes)` is the burden
     of an exam, in mm3.
     """
-    foreground = [value for value, index in rule.mapping.items() if index > 0]
     volumes = {}
     for case in cases:
         if case.label is None:
             continue
         try:
-            image = nibabel.load(case.label)
-            values = np.rint(np.asanyarray(image.dataobj))
-        except _UNREADABLE:
+            label = read_volume(case.label, case.exam, CaseReason.MISSING_LABEL)
+            classes = classes_of(label.values, rule, case.exam, case.label)
+        except CaseRejected:
             continue
-        if values.ndim == 3:
-            voxel_volume_mm3 = float(abs(np.linalg.det(image.affine[:3, :3])))
-            volumes[case.exam] = lesion_volumes_mm3(np.isin(values, foreground), voxel_volume_mm3)
+        volumes[case.exam] = lesion_volumes_mm3(classes, label.grid.voxel_volume_mm3)
     return volumes

@@ -1,16 +1,13 @@
 """One site's rows of a dataset's spreadsheet: a hospital has no rows about another hospital's patients."""
 
 import csv
-import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from openpyxl import Workbook, load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
+from client.data.adapters.subject_table import UNREADABLE_TABLE
 from common.errors import DataError
-
-_UNREADABLE = (OSError, KeyError, ValueError, csv.Error, zipfile.BadZipFile, InvalidFileException)
 
 
 def write_own_rows(source: Path, target: Path, subjects: Collection[str]) -> None:
@@ -27,7 +24,7 @@ def write_own_rows(source: Path, target: Path, subjects: Collection[str]) -> Non
             _write_own_csv(source, target, set(subjects))
         else:
             _write_own_xlsx(source, target, set(subjects))
-    except _UNREADABLE as error:
+    except UNREADABLE_TABLE as error:
         raise DataError(
             f"{source}: cannot be read as a spreadsheet ({error}); repair it or take it away"
         ) from None

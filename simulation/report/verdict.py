@@ -13,12 +13,18 @@ _STATUS_WORDS = {
     "partial": "some site's work or some round is missing; see who took part",
     "failed": "no round met its quorum, so there is no federated model",
 }
+_STATUS_WORDS_WITHOUT_ROUNDS = {
+    "completed": "no federation was asked for; every model that was, is trained",
+    "partial": "no federation was asked for; a model that was, is missing",
+    "failed": "no federation was asked for, and no model was trained",
+}
 
 
 def render_verdict(result: Mapping[str, Any]) -> str:
     """Status, headline and the three or four numbers that matter."""
     status = str(result.get("status", "unknown"))
-    badge = f'<p class="status {escape(status)}"><b>{escape(status)}</b> {_STATUS_WORDS.get(status, "")}</p>'
+    words = _STATUS_WORDS if result.get("rounds") else _STATUS_WORDS_WITHOUT_ROUNDS
+    badge = f'<p class="status {escape(status)}"><b>{escape(status)}</b> {words.get(status, "")}</p>'
     return badge + f'<p class="headline">{headline(result)}</p>' + _tiles(result)
 
 

@@ -1,5 +1,6 @@
 """A run that is killed at four moments and resumed each time ends in the undisturbed run's bits."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.cli import run_checks
-from tests.end_to_end.tiny import Command, Ran, all_end, last_models, phantom_config, run_here
+from tests.end_to_end.tiny import Command, Ran, all_end, last_models, phantom_config
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="watches processes as Linux lets one")
 
@@ -50,11 +51,14 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path, undi
     assert run.end(kill)[0] == -signal.SIGKILL
     assert not (out / "result.json").exists()
 
-    end = run_here(config, out)
-    assert end.finished.status == "completed"
-    assert "federated 1/3" not in end.told  # those rounds were not run again
-    assert "baselines 1/12" not in end.told
+    code, stdout, stderr = Command(config, out, "--json").end()
+    assert (code, stderr) == (0, "")
+    events = [json.loads(line) for line in stdout.splitlines()]
+    assert {event["stage"] for event in events if event["event"] == "step"} == {"preprocessing", "evaluation"}
+    assert events[-1] == {"event": "result", "status": "completed", "path": str(out / "result.json")}
+
     assert last_models(out) == last_models(undisturbed.folder)
-    assert end.result["model"] == undisturbed.result["model"]
-    assert end.result["arms"] == undisturbed.result["arms"]
+    result = json.loads((out / "result.json").read_bytes())
+    assert result["model"] == undisturbed.result["model"]
+    assert result["arms"] == undisturbed.result["arms"]
     assert all(check.holds for check in run_checks(out))

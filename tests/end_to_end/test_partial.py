@@ -96,12 +96,17 @@ def test_a_diverging_experiment_fails_in_order(tmp_path: Path, cohort: Path) -> 
     )
 
 
-def test_a_worker_that_dies_costs_its_own_site_one_round(
-    tmp_path: Path, cohort: Path, monkeypatch: pytest.MonkeyPatch
+def test_two_workers_give_the_bits_of_one_and_a_dead_one_costs_its_own_site_a_round(
+    tmp_path: Path, cohort: Path, undisturbed: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("simulation.link.train_job", train_or_die)
     ran = run_here(data_config(tmp_path, cohort), tmp_path / "out", ("federated",), workers=2)
     assert exit_code(ran) == 3
+    models, expected = (
+        [one["model_sha256"] for one in result["rounds"]] for result in (ran.result, undisturbed.result)
+    )
+    assert models[0] == expected[0]
+    assert models[1] != expected[1]
     assert ran.outcomes("south") == [("accepted", None), ("failed", "worker-died"), ("accepted", None)]
     assert ran.outcomes("north") == ran.outcomes("west") == [("accepted", None)] * 3
 

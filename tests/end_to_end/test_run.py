@@ -1,4 +1,4 @@
-"""A whole run, in this process and as the command: what it leaves behind, and that it is the same both times."""
+"""A whole run: what it leaves behind, and that it follows from its configuration and seed."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import pytest
 from common.release import open_release
 from server.cli import run_checks
 from tests.end_to_end.schema import misfits, result_shape
-from tests.end_to_end.tiny import SITES, Command, Ran, data_config, last_models, phantom_config, run_here
+from tests.end_to_end.tiny import SITES, Ran, data_config, last_models, run_here
 
 
 def test_the_folder_holds_what_is_promised(undisturbed: Ran) -> None:
@@ -86,14 +86,3 @@ def test_another_seed_gives_other_bits(tmp_path: Path, cohort: Path, undisturbed
     assert last_models(undisturbed.folder)["federated"] == same.result["model"]["sha256"]
     assert other.result["seed"] == 4
     assert other.result["model"]["sha256"] != same.result["model"]["sha256"]
-
-
-def test_the_command_with_two_workers_gives_the_same_bits(tmp_path: Path, undisturbed: Ran) -> None:
-    out = tmp_path / "out"
-    code, stdout, stderr = Command(phantom_config(tmp_path), out, "--workers", "2", "--json").end()
-    assert (code, stderr) == (0, "")
-    events = [json.loads(line) for line in stdout.splitlines()]
-    assert events[-1] == {"event": "result", "status": "completed", "path": str(out / "result.json")}
-    steps = [event for event in events if event["event"] == "step" and event["stage"] == "federated"]
-    assert [(step["done"], step["total"]) for step in steps] == [(1, 3), (2, 3), (3, 3)]
-    assert last_models(out) == last_models(undisturbed.folder)

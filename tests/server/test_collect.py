@@ -46,6 +46,24 @@ def test_every_site_of_the_plan_has_one_outcome() -> None:
     assert accepted.incoming == CaseSums(cases=2, dice=1.5)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cases": 1.5},
+        {"cases": True},
+        {"steps": 2.0},
+        {"loss": "low"},
+        {"quarantined": {"not-3d": 0.5}},
+        {"incoming": CaseSums(cases=2, dice=1.0, lesions=3, found=5)},
+        {"incoming": CaseSums(cases=2, dice=1.0, lesions=3, found=2, false_positives=-1)},
+    ],
+)
+def test_counts_of_the_wrong_kind_cost_their_site_only(changes: dict[str, object]) -> None:
+    collected = collect_all(reported(**changes), make_update("south", TASK))
+    assert outcomes(collected)["north"] == "bad-counts"
+    assert collected.mean.updates == 1 and collected.mean.weight == 10
+
+
 def test_failed_work_is_on_record_with_its_code() -> None:
     (north, *_) = collect_all(SiteFailed("north", 1, FailureCode.OUT_OF_MEMORY)).participation
     assert (north.outcome, north.code) == (Outcome.FAILED, FailureCode.OUT_OF_MEMORY)

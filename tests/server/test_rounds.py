@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.audit import read_audit
-from common.errors import OutputError, RefusalCode
+from common.errors import CheckpointCorrupt, OutputError, RefusalCode
 from common.protocol import SiteRefused, SiteReply, TrainTask
 from server.records import Outcome, RoundRecord, RunStatus
 from server.rounds import RunResult, initial_weights, run_federation
@@ -115,6 +116,23 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path: Path) -> None:
     assert "run-resumed" in events(tmp_path / "cut")
 
 
+def test_a_round_cut_off_before_its_line_in_the_log_is_told_of_by_the_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(event: str, round_id: int | None, details: object) -> None:
+        if event != "run-began":
+            raise KeyboardInterrupt
+
+    federation = open_run(PLAN, tmp_path)
+    monkeypatch.setattr(federation.audit, "record", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        run_federation(federation, FakeLink(behaviour={"west": refuse}), lambda record: None)
+    run(tmp_path, FakeLink())
+    (resumed,) = [line for line in read_audit(tmp_path / "audit.jsonl") if line.event == "run-resumed"]
+    assert resumed.round == 1
+    assert resumed.details["sites"] == {**dict.fromkeys(SITES, "accepted"), "west": "no-training-cases"}
+
+
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     first = run(tmp_path, FakeLink())
     second = run(tmp_path, link := FakeLink())
@@ -132,6 +150,16 @@ def test_a_damaged_newest_commit_is_said_and_its_round_is_run_again(tmp_path: Pa
     assert len(said) == 1
     assert "round-0003" in said[0]
     assert "commit-corrupt" in events(tmp_path)
+
+
+def test_a_damaged_old_record_is_told_of_before_any_site_is_asked(tmp_path: Path) -> None:
+    run_federation(open_run(PLAN, tmp_path), FakeLink(), lambda record: None)
+    shutil.rmtree(tmp_path / "rounds" / "round-0003")
+    (tmp_path / "rounds" / "round-0001" / "state.json").write_text("{}")
+    link = FakeLink()
+    with pytest.raises(CheckpointCorrupt, match=r"round-0001/state.json: .* restore a backup"):
+        run_federation(open_run(PLAN, tmp_path), link, lambda record: None)
+    assert not link.tasks
 
 
 def test_the_folder_of_another_plan_is_refused_before_any_site_is_asked(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import csv
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree.ElementTree import ParseError
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
@@ -20,6 +22,12 @@ _EXAM, _SEX, _AGE, _CANCER = "SubjectID", "Sex", "Age", "CancerType"
 _FIELD, _BRATS = "Scanner Strength (Tesla)", "BraTS_ID"
 _MISSING = frozenset({"", "nan", "na", "n/a", "none", "unknown"})
 _NUMBER = re.compile(r"\d+(\.\d+)?")
+UNREADABLE_TABLE = (
+    *(OSError, EOFError, ValueError, csv.Error, zipfile.BadZipFile, zlib.error, ParseError, InvalidFileException),
+    # a damaged workbook makes openpyxl fail wherever it first misses something
+    *(AttributeError, IndexError, KeyError, NotImplementedError, TypeError),
+)
+"""What reading a table may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ def read_subjects(path: Path) -> Mapping[str, Subject]:
         rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _xlsx_rows(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such table; correct spreadsheet in [data]") from None
-    except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile, InvalidFileException) as error:
+    except UNREADABLE_TABLE as error:
         raise DataError(f"{path}: cannot be read as a table ({error}); export it again or take it away") from None
     header = [" ".join(str(cell or "").split()).lower() for cell in (rows[0] if rows else ())]
     if _EXAM.lower() not in header:

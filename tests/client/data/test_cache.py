@@ -14,6 +14,7 @@ from client.data import cache
 from client.data.cache import cache_key, open_prepared, prepare_cached
 from client.data.case import Case, LabelRule, Metadata, PreparedCase
 from client.data.preprocessing import prepare
+from client.data.volume import header_spacing_mm
 from common.errors import CaseReason, CaseRejected, StorageError
 from common.plan import PreprocessingSpec
 from tests.client.data.heads import SPACING_MM, write_case
@@ -53,12 +54,45 @@ def test_what_comes_back_is_what_was_prepared(tmp_path: Path) -> None:
     case = dataclasses.replace(write_case(tmp_path / "p1", "LPS"), metadata=known)
     fresh = prepare(case, sequences=SEQUENCES, spec=SPEC, rule=RULE)
     for found in (cached(case, tmp_path / "cache"), open_prepared(tmp_path / "cache", key_of(case))):
-        assert isinstance(found.image, np.memmap) and not found.image.flags.writeable
+        assert not found.image.flags.owndata and not found.image.flags.writeable
         for name in ("image", "label", "mask", "reference", "lesion_voxels"):
             assert np.array_equal(getattr(found, name), getattr(fresh, name))
         assert np.array_equal(found.grid.affine, fresh.grid.affine)
         assert (found.native.shape, found.patient, found.metadata) == (fresh.native.shape, "p1", known)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [key_of(case)]
+
+
+def test_mapped_cases_keep_no_file_open(tmp_path: Path) -> None:
+    """A dataset of 461 exams must open in a process that may have 1024 files."""
+    case = write_case(tmp_path / "p1")
+    cached(case, tmp_path / "cache")
+    open_files = Path("/proc/self/fd")
+    before = len(list(open_files.iterdir()))
+    held = [open_prepared(tmp_path / "cache", key_of(case)) for _ in range(8)]
+    assert len(list(open_files.iterdir())) == before and len(held) == 8
+
+
+def test_entry_that_holds_objects_is_not_unpickled(tmp_path: Path) -> None:
+    case, folder = write_case(tmp_path / "p1"), tmp_path / "cache"
+    cached(case, folder)
+    (path,) = folder.glob("*/mask.npy")
+    size = path.stat().st_size
+    np.save(path, np.array([print, None], dtype=object), allow_pickle=True)
+    path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+    with pytest.raises(StorageError, match="prepare the case again"):
+        open_prepared(folder, key_of(case))
+
+
+@pytest.mark.parametrize(("name", "reason"), [("t1c", "missing-sequence"), ("label", "missing-label")])
+def test_named_pipe_is_not_waited_for(name: str, reason: str, tmp_path: Path) -> None:
+    case = write_case(tmp_path / "p1")
+    path = case.label if name == "label" else case.sequences[name]
+    assert path is not None
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(CaseRejected) as caught:
+        cached(case, tmp_path / "cache")
+    assert caught.value.reason == reason and header_spacing_mm(path) is None
 
 
 def test_second_call_does_not_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from nibabel.affines import apply_affine
 from nibabel.orientations import aff2axcodes
 
+from client.data import brain_mask
 from client.data.brain_mask import own_background, stripped_mask
 from client.data.case import Case, Grid, LabelRule, PreparedCase
 from client.data.geometry import to_native
@@ -174,6 +175,19 @@ def test_skull_stripper_that_fails(command: tuple[str, ...], message: str, tmp_p
     with pytest.raises(CaseRejected, match=message) as caught:
         prepare(case, sequences=("t1c",), spec=SPEC, rule=RULE, mask_command=command)
     assert caught.value.reason is CaseReason.NO_BRAIN_MASK
+
+
+def test_skull_stripper_past_its_deadline_ends_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell writes its child's process id, and the child outlives the deadline."""
+    monkeypatch.setattr(brain_mask, "MASK_COMMAND_DEADLINE_S", 0.5)
+    child = tmp_path / "child"
+    script = f"sleep 60 & echo $! > {child}; wait # {{image}} {{mask}}"
+    with pytest.raises(CaseRejected, match=r"took over 0\.5 s and was stopped"):
+        brain_mask.mask_by_command(("sh", "-c", script), tmp_path / "t1c.nii.gz", "p1")
+    state = Path(f"/proc/{child.read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
 
 
 def test_skull_stripper_needs_both_placeholders(tmp_path: Path) -> None:

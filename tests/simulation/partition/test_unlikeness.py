@@ -66,9 +66,15 @@ def test_volumes_from_label_files(tmp_path: Path) -> None:
     label[8, 1, 1] = 2
     nibabel.save(nibabel.Nifti1Image(label, np.diag([2.0, 1.0, 1.5, 1.0])), tmp_path / "seg.nii.gz")
     (tmp_path / "broken.nii.gz").write_bytes(b"\x1f\x8b")
+    for name, place, value in (("odd", 70, 9999), ("huge", 42, 30_000)):  # the header's type, its first length
+        content = bytearray(nibabel.Nifti1Image(label, np.eye(4)).to_bytes())
+        content[place : place + 2] = value.to_bytes(2, "little")
+        (tmp_path / f"{name}.nii").write_bytes(content)
     cases = [
         Case("p", "good", {}, label=tmp_path / "seg.nii.gz"),
         Case("p", "broken", {}, label=tmp_path / "broken.nii.gz"),
+        Case("p", "odd", {}, label=tmp_path / "odd.nii"),
+        Case("p", "huge", {}, label=tmp_path / "huge.nii"),
         Case("p", "none", {}),
     ]
     volumes = read_lesion_volumes_mm3(cases, LabelRule({1: 1, 3: 1}, frozenset({2})))

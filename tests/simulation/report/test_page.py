@@ -136,7 +136,7 @@ def test_everything_from_outside_is_escaped(content: ReportContent) -> None:
 def test_a_run_with_nothing_to_show_is_still_a_page() -> None:
     bare = ReportContent("bare", {"status": "failed", "seed": 1, "rounds": [], "arms": {}}, "", {})
     text = " ".join(parse(render_report(bare)).text)
-    assert "no round met its quorum" in text
+    assert "no model was trained" in text
     assert "No federated model to judge." in text
 
 

@@ -53,6 +53,18 @@ def test_counts_stand_behind_the_shares() -> None:
     assert "Only 1 patient took" in text
 
 
+@pytest.mark.parametrize(
+    ("status", "rounds", "words"),
+    [
+        ("completed", 3, "every round has every site's work in it"),
+        ("failed", 3, "no round met its quorum"),
+        ("completed", 0, "no federation was asked for; every model that was, is trained"),
+    ],
+)
+def test_status_speaks_of_rounds_only_where_there_were_some(status: str, rounds: int, words: str) -> None:
+    assert words in render_verdict({"status": status, "rounds": [{"round": 1}] * rounds})
+
+
 def test_tiles_show_interval_ends() -> None:
     html = render_verdict(result((0.969, 0.94, 1.01), (0.1, -0.02, 0.2)))
     assert "94.0\u00a0%\u00a0to\u00a0101.0\u00a0%" in html

@@ -1,5 +1,6 @@
 """UCSF-BMSR: a tree and a spreadsheet written by hand after the published layout."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from openpyxl.styles import PatternFill
 
 from client.data.adapters.build import list_cases
+from client.data.adapters.subject_table import read_subjects
 from client.data.case import Listing, Metadata
 from client.data.quality import bad_share, counts_by_reason
 from common.config import DataSection
@@ -140,6 +142,17 @@ def test_missing_table_is_no_fault_and_a_damaged_one_is(release: Path) -> None:
         listing(release)
     table.unlink()
     assert {case.metadata for case in listing(release).cases} == {Metadata()}
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/styles.xml", "[Content_Types].xml"])
+def test_table_cut_off_within_is_one_line(part: str, release: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.xlsx"
+    with zipfile.ZipFile(next(release.rglob("*.xlsx"))) as whole, zipfile.ZipFile(damaged, "w") as cut:
+        for name in whole.namelist():
+            data = whole.read(name)
+            cut.writestr(name, data[: len(data) // 2] if name == part else data)
+    with pytest.raises(DataError, match=r"damaged.xlsx: cannot be read as a table"):
+        read_subjects(damaged)
 
 
 def test_folder_without_exams(tmp_path: Path) -> None:
