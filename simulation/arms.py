@@ -24,7 +24,7 @@ def describe_arm(scores: Scores, sites: Sequence[str], seed: int) -> dict[str, A
     return {
         **summarise(scores).to_dict(),
         "per_site": {site: summarise([s for s in scores if s.site == site]).to_dict() for site in sites},
-        "intervals": _intervals(bootstrap_intervals(scores, _generator(seed))),
+        "intervals": _intervals(bootstrap_intervals([scores], _generator(seed))),
     }
 
 
@@ -34,7 +34,6 @@ def describe_local(by_model: Mapping[str, Scores], sites: Sequence[str], seed: i
     `per_site` is keyed by where a model was trained; its scores are over all sites' test cases.
     """
     per_model = {site: summarise(scores).to_dict() for site, scores in by_model.items()}
-    pooled_rows = tuple(score for scores in by_model.values() for score in scores)
     return {
         **{name: _mean([summary[name] for summary in per_model.values()]) for name in _MEASURES},
         "sensitivity_by_volume": {
@@ -53,12 +52,14 @@ def describe_local(by_model: Mapping[str, Scores], sites: Sequence[str], seed: i
             trained: {tested: summarise([s for s in scores if s.site == tested]).dice for tested in sites}
             for trained, scores in by_model.items()
         },
-        "intervals": _intervals(bootstrap_intervals(pooled_rows, _generator(seed))),
+        "intervals": _intervals(bootstrap_intervals(list(by_model.values()), _generator(seed))),
     }
 
 
-def compare_arms(first: Scores, second: Scores, comparison: Comparison, seed: int) -> dict[str, Any]:
-    """Paired intervals of one arm against another on the same patients."""
+def compare_arms(
+    first: Sequence[Scores], second: Sequence[Scores], comparison: Comparison, seed: int
+) -> dict[str, Any]:
+    """Paired intervals of one arm against another on the same patients; an arm is its models' scores."""
     return _intervals(paired_intervals(first, second, comparison, _generator(seed)))
 
 

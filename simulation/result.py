@@ -140,19 +140,19 @@ def _arms(judged: Judged) -> dict[str, Any]:
 
 
 def _comparisons(judged: Judged) -> dict[str, Any]:
-    """Paired over patients; a local arm's answer for a patient is its models' answers together."""
+    """Paired over patients; the local arm is the mean over its models."""
     seed, federated, pooled = (
         judged.prepared.plan.seed,
         judged.scores.get("federated"),
         judged.scores.get("pooled"),
     )
-    local = tuple(row for rows in local_rows(judged.scores).values() for row in rows)
+    local = tuple(local_rows(judged.scores).values())
     comparisons: dict[str, Any] = {}
     if federated and pooled:
-        comparisons["federated_over_pooled"] = compare_arms(federated, pooled, "ratio", seed)
-        comparisons["federated_minus_pooled"] = compare_arms(federated, pooled, "difference", seed)
+        comparisons["federated_over_pooled"] = compare_arms([federated], [pooled], "ratio", seed)
+        comparisons["federated_minus_pooled"] = compare_arms([federated], [pooled], "difference", seed)
     if federated and local:
-        comparisons["federated_minus_local"] = compare_arms(federated, local, "difference", seed)
+        comparisons["federated_minus_local"] = compare_arms([federated], local, "difference", seed)
     return comparisons
 
 

@@ -60,17 +60,25 @@ class Interval:
 
 
 def bootstrap_intervals(
-    scores: Sequence[CaseScores], rng: np.random.Generator, replicates: int = REPLICATES
+    models: Sequence[Sequence[CaseScores]], rng: np.random.Generator, replicates: int = REPLICATES
 ) -> dict[str, Interval]:
     """An interval for every one of STATISTICS, by resampling patients with replacement.
 
-    A patient may have several scores (exams, or the answers of several models): they stay together. Replicates
-    in which a statistic is undefined (no lesion of that size was drawn) are left out of its percentiles.
+    Args:
+        models: one model's scores, or several models' on the same patients; a statistic is then the mean over
+            models, as the score of an arm of several models is. A patient's exams stay together, and so do the
+            models' answers for it.
+        rng: draws the replicates.
+        replicates: how many. One in which a statistic is undefined (no lesion of that size was drawn) is left
+            out of its percentiles.
 
     Source: Efron and Tibshirani 1993, chapter 13 (percentile); Davison and Hinkley 1997, section 3.8 (clusters).
+
+    Raises:
+        ValueError: the models were not judged on the same patients; the first one that differs is named.
     """
-    patients = _patients(scores)
-    sums = _sums_by_patient(scores, patients)
+    patients = _common_patients(models)
+    sums = _sums_by_patient(models, patients)
     drawn = _resample(sums, rng, replicates)
     return {
         name: _interval(_statistic(sums.sum(axis=0), name), _statistic(drawn, name), len(patients))
@@ -79,37 +87,31 @@ def bootstrap_intervals(
 
 
 def paired_intervals(
-    first: Sequence[CaseScores],
-    second: Sequence[CaseScores],
+    first: Sequence[Sequence[CaseScores]],
+    second: Sequence[Sequence[CaseScores]],
     comparison: Comparison,
     rng: np.random.Generator,
     replicates: int = REPLICATES,
 ) -> dict[str, Interval]:
     """Intervals of `first - second` or `first / second` for every one of STATISTICS, on the same patients.
 
-    Both arms are evaluated on the same draw of patients in every replicate, so what makes a patient hard for
-    both arms cancels. Dice 0.66 against 0.60: difference 0.06, ratio 1.1. A ratio to 0 is undefined.
+    Both arms (each the models of `bootstrap_intervals`) are evaluated on the same draw of patients in every
+    replicate, so what makes a patient hard for both cancels. Dice 0.66 against 0.60: difference 0.06, ratio 1.1.
+    A ratio to 0 is undefined.
 
     Raises:
         ValueError: the arms were not judged on the same patients; the first one that differs is named.
     """
-    patients = _patients(first)
-    odd = sorted(set(patients) ^ set(_patients(second)))
-    if odd:
-        raise ValueError(
-            f"patient {odd[0][1]} of site {odd[0][0]} was judged in one arm only: compare like with like"
-        )
-    sums = np.stack([_sums_by_patient(first, patients), _sums_by_patient(second, patients)], axis=1)
-    drawn = _resample(sums.reshape(len(patients), -1), rng, replicates).reshape(replicates, 2, len(_SUMS))
-    totals = sums.sum(axis=0)
-    return {
-        name: _interval(
-            _compare(_statistic(totals[0], name), _statistic(totals[1], name), comparison),
-            _compare(_statistic(drawn[:, 0], name), _statistic(drawn[:, 1], name), comparison),
-            len(patients),
-        )
-        for name in STATISTICS
-    }
+    patients = _common_patients([*first, *second])
+    sums = _sums_by_patient([*first, *second], patients)
+    drawn = _resample(sums, rng, replicates)
+    totals, split = sums.sum(axis=0), len(first)
+
+    def compared(values: _Floats, name: str) -> _Floats:
+        ours, theirs = _statistic(values[..., :split, :], name), _statistic(values[..., split:, :], name)
+        return _compare(ours, theirs, comparison)
+
+    return {name: _interval(compared(totals, name), compared(drawn, name), len(patients)) for name in STATISTICS}
 
 
 def t_interval(values: Sequence[float]) -> Interval:
@@ -127,18 +129,26 @@ def t_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, count)
 
 
-def _patients(scores: Sequence[CaseScores]) -> list[_Patient]:
-    # Hospitals number their patients alike: the site belongs to the identity. Sorted: order must not matter.
-    return sorted({(score.site, score.patient) for score in scores})
+def _common_patients(models: Sequence[Sequence[CaseScores]]) -> list[_Patient]:
+    """The patients of every model, sorted: order must not matter. Sites number their patients alike, so the
+    site belongs to the identity."""
+    sets = [{(score.site, score.patient) for score in scores} for scores in models]
+    everyone: set[_Patient] = set().union(*sets)
+    odd = sorted(patient for patient in everyone if not all(patient in known for known in sets))
+    if odd:
+        raise ValueError(
+            f"patient {odd[0][1]} of site {odd[0][0]} was judged in one arm only: compare like with like"
+        )
+    return sorted(everyone)
 
 
-def _sums_by_patient(scores: Sequence[CaseScores], patients: list[_Patient]) -> _Floats:
-    """(patients, len(_SUMS)) sums over each patient's scores."""
+def _sums_by_patient(models: Sequence[Sequence[CaseScores]], patients: list[_Patient]) -> _Floats:
+    """(patients, models, len(_SUMS)) sums over each patient's scores."""
     row = {patient: index for index, patient in enumerate(patients)}
     column = {name: index for index, name in enumerate(_SUMS)}
-    sums = np.zeros((len(patients), len(_SUMS)))
-    for score in scores:
-        own = sums[row[score.site, score.patient]]
+    sums = np.zeros((len(patients), len(models), len(_SUMS)))
+    for model, score in ((number, score) for number, scores in enumerate(models) for score in scores):
+        own = sums[row[score.site, score.patient], model]
         own[column["cases"]] += 1
         own[column["dice"]] += score.dice
         own[column["predicted"]] += score.predicted_lesions
@@ -152,19 +162,20 @@ def _sums_by_patient(scores: Sequence[CaseScores], patients: list[_Patient]) -> 
 
 
 def _resample(sums: _Floats, rng: np.random.Generator, replicates: int) -> _Floats:
-    """(replicates, columns): sums over as many patients as there are, drawn with replacement."""
+    """(replicates, models, columns): sums over as many patients as there are, drawn with replacement."""
     count = len(sums)
     if count == 0:
-        return np.zeros((replicates, sums.shape[1]))
+        return np.zeros((replicates, *sums.shape[1:]))
     times_drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=replicates)
-    drawn: _Floats = times_drawn.astype(np.float64) @ sums
-    return drawn
+    return np.tensordot(times_drawn.astype(np.float64), sums, axes=1)
 
 
 def _statistic(totals: _Floats, name: str) -> _Floats:
-    """One of STATISTICS from sums in the last axis; NaN where there is nothing to divide by."""
+    """One of STATISTICS from (..., models, columns): the mean over the models that have it, else NaN."""
     numerator, denominator = (_SUMS.index(part) for part in _RATIOS[name])
-    return _divide(totals[..., numerator], totals[..., denominator])
+    values = _divide(totals[..., numerator], totals[..., denominator])
+    defined = ~np.isnan(values)
+    return _divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def _compare(first: _Floats, second: _Floats, comparison: Comparison) -> _Floats:

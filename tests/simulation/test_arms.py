@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from simulation.arms import compare_arms, describe_arm, describe_local, local_rows
@@ -40,12 +42,12 @@ def test_a_score_without_cases_is_null() -> None:
 
 
 def test_arms_are_compared_on_the_same_patients() -> None:
-    ratio = compare_arms(NORTH_MODEL, SOUTH_MODEL, "ratio", seed=1)
+    ratio = compare_arms([NORTH_MODEL], [SOUTH_MODEL], "ratio", seed=1)
     assert ratio["dice"]["estimate"] == pytest.approx(1.5)
-    difference = compare_arms(NORTH_MODEL, SOUTH_MODEL, "difference", seed=1)
+    difference = compare_arms([NORTH_MODEL], [SOUTH_MODEL], "difference", seed=1)
     assert difference["dice"]["estimate"] == pytest.approx(0.2)
     with pytest.raises(ValueError, match="judged in one arm only"):
-        compare_arms(NORTH_MODEL, SOUTH_MODEL[:1], "ratio", seed=1)
+        compare_arms([NORTH_MODEL], [SOUTH_MODEL[:1]], "ratio", seed=1)
 
 
 def test_intervals_follow_from_the_seed() -> None:
@@ -55,3 +57,12 @@ def test_intervals_follow_from_the_seed() -> None:
 def test_local_rows_are_named_by_the_site_of_training() -> None:
     rows = local_rows({"federated": (), "local-north": NORTH_MODEL, "pooled": ()})
     assert rows == {"north": NORTH_MODEL}
+
+
+def test_the_local_interval_is_of_the_mean_over_models() -> None:
+    """Lesion precision is a ratio: the mean of two models' ratios is not the ratio of their sums."""
+    busy = tuple(replace(score, predicted_lesions=10, false_positives=8) for score in NORTH_MODEL)
+    models = {"north": busy, "south": SOUTH_MODEL}
+    arm = describe_local(models, SITES, seed=1)
+    for name in ("dice", "lesion_sensitivity", "lesion_precision", "fp_per_scan"):
+        assert arm["intervals"][name]["estimate"] == pytest.approx(arm[name]), name

@@ -30,7 +30,7 @@ def ends(interval: Interval) -> tuple[float, float]:
 
 def test_estimates_are_the_summary() -> None:
     scores = cohort(1, exams=2)
-    intervals, summary = bootstrap_intervals(scores, np.random.default_rng(0)), summarise(scores)
+    intervals, summary = bootstrap_intervals([scores], np.random.default_rng(0)), summarise(scores)
     assert set(intervals) == set(STATISTICS)
     for name in ("dice", "lesion_sensitivity", "lesion_precision", "fp_per_scan"):
         assert intervals[name].estimate == pytest.approx(getattr(summary, name))
@@ -49,7 +49,7 @@ def test_mean_dice_agrees_with_scipy() -> None:
         method="percentile",
         rng=np.random.default_rng(5),
     ).confidence_interval
-    interval = bootstrap_intervals(scores, np.random.default_rng(6), replicates=9999)["dice"]
+    interval = bootstrap_intervals([scores], np.random.default_rng(6), replicates=9999)["dice"]
     assert ends(interval) == pytest.approx((expected.low, expected.high), abs=4e-3)
 
 
@@ -60,7 +60,7 @@ def test_sensitivity_agrees_with_a_slow_resampling_of_patients() -> None:
     for _ in range(3000):
         drawn = [score for name in rng.choice(names, len(names)) for score in scores if score.patient == name]
         slow.append(summarise(drawn).lesion_sensitivity)
-    interval = bootstrap_intervals(scores, np.random.default_rng(8), 3000)["lesion_sensitivity"]
+    interval = bootstrap_intervals([scores], np.random.default_rng(8), 3000)["lesion_sensitivity"]
     low, high = np.percentile(np.array(slow, float), [2.5, 97.5])
     assert ends(interval) == pytest.approx((low, high), abs=0.012)
 
@@ -69,43 +69,43 @@ def test_exams_of_a_patient_are_not_independent() -> None:
     """Every exam doubled tells nothing new: the interval must not shrink."""
     scores = cohort(4)
     again = [CaseScores(s.patient, s.exam + "-b", s.site, s.dice, s.lesions, 5, s.false_positives) for s in scores]
-    once = bootstrap_intervals(scores, np.random.default_rng(1))["dice"]
-    twice = bootstrap_intervals([*scores, *again], np.random.default_rng(1))["dice"]
+    once = bootstrap_intervals([scores], np.random.default_rng(1))["dice"]
+    twice = bootstrap_intervals([[*scores, *again]], np.random.default_rng(1))["dice"]
     assert ends(twice) == pytest.approx(ends(once))
     assert twice.units == 40
 
 
 def test_pairing_cancels_what_patients_share() -> None:
     first, second = cohort(5, shift=0.05), cohort(5)
-    difference = paired_intervals(first, second, "difference", np.random.default_rng(2))["dice"]
+    difference = paired_intervals([first], [second], "difference", np.random.default_rng(2))["dice"]
     assert difference.estimate == pytest.approx(0.05, abs=2e-3)
     low, high = ends(difference)
     assert high - low < 0.01  # each arm alone is sure to 0.1 only
-    ratio = paired_intervals(first, second, "ratio", np.random.default_rng(2))["dice"]
+    ratio = paired_intervals([first], [second], "ratio", np.random.default_rng(2))["dice"]
     means = [float(np.mean([score.dice for score in arm])) for arm in (first, second)]
     assert ratio.estimate == pytest.approx(means[0] / means[1])
 
 
 def test_same_seed_same_interval_whatever_the_order() -> None:
     scores = cohort(6)
-    forward = bootstrap_intervals(scores, np.random.default_rng(3))
-    assert bootstrap_intervals(scores[::-1], np.random.default_rng(3)) == forward
+    forward = bootstrap_intervals([scores], np.random.default_rng(3))
+    assert bootstrap_intervals([scores[::-1]], np.random.default_rng(3)) == forward
 
 
 def test_refuses_arms_on_other_patients() -> None:
     with pytest.raises(ValueError, match="patient p9 of site s was judged in one arm only"):
-        paired_intervals(cohort(1, 10), cohort(1, 9), "ratio", np.random.default_rng(0))
+        paired_intervals([cohort(1, 10)], [cohort(1, 9)], "ratio", np.random.default_rng(0))
 
 
 def test_undefined_is_none_never_nan() -> None:
     healthy = [CaseScores(f"p{i}", f"e{i}", "s", 1.0, (), 0, 0) for i in range(3)]
-    intervals = bootstrap_intervals(healthy, np.random.default_rng(0))
+    intervals = bootstrap_intervals([healthy], np.random.default_rng(0))
     assert intervals["lesion_sensitivity"].to_dict() == {"estimate": None, "low": None, "high": None, "units": 3}
     assert intervals["dice"].estimate == 1.0
-    ratio = paired_intervals(healthy, healthy, "ratio", np.random.default_rng(0))["fp_per_scan"]
+    ratio = paired_intervals([healthy], [healthy], "ratio", np.random.default_rng(0))["fp_per_scan"]
     assert ratio.estimate is None
-    assert bootstrap_intervals(healthy[:1], np.random.default_rng(0))["dice"].low is None
-    assert bootstrap_intervals([], np.random.default_rng(0))["dice"].units == 0
+    assert bootstrap_intervals([healthy[:1]], np.random.default_rng(0))["dice"].low is None
+    assert bootstrap_intervals([[]], np.random.default_rng(0))["dice"].units == 0
 
 
 def test_t_interval_agrees_with_scipy() -> None:

@@ -73,7 +73,6 @@ def made_up_result(seed: int = 1, rounds: int = 20) -> dict[str, Any]:
     """A result.json in which every number is invented."""
     federated, pooled = made_up_scores("federated", seed), made_up_scores("pooled", seed)
     local = {site: made_up_scores("local", seed, 0.45 + 0.03 * place) for place, site in enumerate(SITES)}
-    rows = tuple(score for scores in local.values() for score in scores)
     return {
         "schema": 1,
         "status": "partial",
@@ -87,9 +86,9 @@ def made_up_result(seed: int = 1, rounds: int = 20) -> dict[str, Any]:
             "pooled": describe_arm(pooled, SITES, seed),
         },
         "comparisons": {
-            "federated_over_pooled": compare_arms(federated, pooled, "ratio", seed),
-            "federated_minus_pooled": compare_arms(federated, pooled, "difference", seed),
-            "federated_minus_local": compare_arms(federated, rows, "difference", seed),
+            "federated_over_pooled": compare_arms([federated], [pooled], "ratio", seed),
+            "federated_minus_pooled": compare_arms([federated], [pooled], "difference", seed),
+            "federated_minus_local": compare_arms([federated], list(local.values()), "difference", seed),
         },
         "quarantine": {"north": {"truncated-file": 1}, "south": {"illegal-label": 2, "not-3d": 1}},
         "cases": {site: {"training": 20 - 3 * i, "validation": 3, "test": 7} for i, site in enumerate(SITES)},
