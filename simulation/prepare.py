@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from client.data.adapters.build import label_rule, list_cases
-from client.data.cache import cache_key, prepare_cached
+from client.data.cache import ensure_prepared
 from client.data.case import Case, LabelRule, Listing, Quarantined
 from client.data.splits import split_sites
 from client.device import torch_device
@@ -27,7 +27,7 @@ def prepare_sites(experiment: Experiment, folder: Path, workers: Workers, progre
     """Make every site of the experiment ready to train.
 
     Raises:
-        DataError: no case at all, or a partition that cannot be.
+        DataError: no usable case at all, or a partition that cannot be.
     """
     section = data_section(experiment, folder, workers, progress)
     listing = list_cases(section)
@@ -40,7 +40,14 @@ def prepare_sites(experiment: Experiment, folder: Path, workers: Workers, progre
             _tell(bad, progress)
     rule = label_rule(section, experiment.labels)
     partition = divide(experiment, section, listing, rule)
-    keys, rejected = _prepare_all(experiment, section, rule, partition, folder, workers, progress)
+    known_bad = {bad.exam for bad in listing.quarantined}
+    cases = [case for site in partition.sites.values() for case in site if case.exam not in known_bad]
+    keys, rejected = _prepare_all(experiment, section, rule, cases, folder, workers, progress)
+    if not keys:
+        raise DataError(
+            f"{section.root}: none of its {len(cases)} cases can be used ({_reasons(rejected)}); "
+            "the lines above say why, case by case"
+        )
     return _split(experiment, partition, keys, (*listing.quarantined, *rejected))
 
 
@@ -79,12 +86,11 @@ def _prepare_all(
     experiment: Experiment,
     section: DataSection,
     rule: LabelRule,
-    partition: Partition,
+    cases: Sequence[Case],
     folder: Path,
     workers: Workers,
     progress: Progress,
 ) -> tuple[dict[str, str], tuple[Quarantined, ...]]:
-    cases = [case for site in partition.sites.values() for case in site if case.sequences]
     progress.stage("preprocessing", len(cases))
     keys: dict[str, str] = {}
     rejected = []
@@ -105,8 +111,9 @@ def prepare_job(
     """Preprocess one case into the cache; the key, or why it cannot be used."""
     spec, sequences = experiment.preprocessing, experiment.sequences
     try:
-        prepare_cached(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command, folder=cache)
-        return cache_key(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command)
+        return ensure_prepared(
+            case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command, folder=cache
+        )
     except CaseRejected as rejection:
         return Quarantined(case.patient, case.exam, rejection.reason, rejection.detail)
 

@@ -48,11 +48,26 @@ def prepare_cached(
         CaseRejected: as `prepare`.
         StorageError: the cache cannot be read or written; names the folder.
     """
+    key = ensure_prepared(
+        case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command, folder=folder
+    )
+    return open_prepared(folder, key)
+
+
+def ensure_prepared(
+    case: Case,
+    *,
+    sequences: tuple[str, ...],
+    spec: PreprocessingSpec,
+    rule: LabelRule | None,
+    mask_command: tuple[str, ...] | None = None,
+    folder: Path,
+) -> str:
+    """As `prepare_cached`, for whoever opens the case later: the key of its sound entry."""
     key = cache_key(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command)
     for _ in range(_ATTEMPTS):
-        found = _find(folder, key)
-        if found is not None:
-            return found
+        if _find(folder, key) is not None:
+            return key
         prepared = prepare(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command)
         _publish(prepared, folder, key)
     raise StorageError(

@@ -169,7 +169,7 @@ class Command:
         """Send a signal, or just wait; exit code, and the rest of stdout and stderr."""
         if send is not None:
             send(self.process.pid)
-        out, err = self.process.communicate(timeout=300)
+        out, err = self.process.communicate(timeout=120)
         return self.process.returncode, out, err
 
 
