@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.durable import storage_errors, write_durably
+from common.durable import write_durably
 from server.records import RunStatus
 from simulation.config import Experiment
+from simulation.folder import claim_folder
 from simulation.progress import Progress
 from simulation.report.study import study_markdown, summarise_study
 from simulation.report.study_page import write_study
@@ -36,22 +37,20 @@ def run_study(
         UserError: refused before the first round.
     """
     folder = folder.resolve()
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    results = []
-    for number, seed in enumerate(range(experiment.seed, experiment.seed + seeds), start=1):
-        progress.note(f"seed {seed} ({number} of {seeds})")
-        own = experiment.model_copy(update={"seed": seed})
-        finished = run_experiment(own, folder / f"seed-{seed}", options, progress)
-        progress.note(finished.text)
-        results.append(finished.result)
-    summary = summarise_study(results)
-    text = study_markdown(f"{experiment.name} ({describe_cohort(experiment)})", summary)
-    write_durably(folder / "study.json", json.dumps({**summary, "results": results}, indent=1).encode())
-    write_durably(folder / "study.md", text.encode())
-    write_study(
-        folder / "study.html", experiment.name, results, options.config_text, cohort=describe_cohort(experiment)
-    )
+    with claim_folder(folder, experiment):
+        results = []
+        for number, seed in enumerate(range(experiment.seed, experiment.seed + seeds), start=1):
+            progress.note(f"seed {seed} ({number} of {seeds})")
+            own = experiment.model_copy(update={"seed": seed})
+            finished = run_experiment(own, folder / f"seed-{seed}", options, progress)
+            progress.note(finished.text)
+            results.append(finished.result)
+        cohort = describe_cohort(experiment)
+        summary = summarise_study(results)
+        text = study_markdown(f"{experiment.name} ({cohort})", summary)
+        write_durably(folder / "study.json", json.dumps({**summary, "results": results}, indent=1).encode())
+        write_durably(folder / "study.md", text.encode())
+        write_study(folder / "study.html", experiment.name, results, options.config_text, cohort=cohort)
     return StudySummary(study_status(results), text, summary)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import OutputError
 from simulation.config import Experiment
 from simulation.progress import PlainProgress, Progress
 from simulation.run import Finished, Options
@@ -40,7 +41,14 @@ def test_every_seed_has_a_folder_and_all_are_summarised(tmp_path: Path, monkeypa
     summary = run_study(make_experiment(), tmp_path / "study", 3, options, PlainProgress(stream))
     assert folders == [tmp_path / "study" / f"seed-{seed}" for seed in (5, 6, 7)]
     assert summary.status == "completed"
-    assert {path.name for path in (tmp_path / "study").iterdir()} == {"study.json", "study.html", "study.md"}
+    assert {path.name for path in (tmp_path / "study").glob("study.*")} == {"study.json", "study.html", "study.md"}
     written = json.loads((tmp_path / "study" / "study.json").read_bytes())
     assert [result["seed"] for result in written["results"]] == [5, 6, 7]
     assert "seed 6 (2 of 3)" in stream.getvalue()
+
+
+def test_a_folder_of_other_things_is_refused_before_the_first_seed(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(OutputError, match="not made by fedmets-sim"):
+        run_study(make_experiment(), tmp_path, 2, Options(("federated",), ""), PlainProgress(io.StringIO()))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
