@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from client.site_folder import KeyFolder, SiteFolder
 from common.durable import commit_folder, storage_errors, write_durably
@@ -15,6 +15,7 @@ from common.identity import IdentityKey
 from common.joining import Renewal, RequestBody, SiteRequest, sign_request
 from common.lock import exclusive
 from common.node_key import NodeKey
+from common.plan import Name
 from common.sealed import Passphrase
 
 
@@ -49,6 +50,7 @@ def request_enrollment(
     Raises:
         EnrollmentError: not a name; a request under another name waits here; or the site has joined already.
     """
+    _check_name(name)
     folder.make()
     with exclusive(folder.path):
         keys = folder.in_use()
@@ -93,6 +95,17 @@ def request_renewal(folder: SiteFolder, now: datetime, passphrase: Passphrase | 
         return _make(folder, kit.body.site, now, passphrase, renewal, previous)
 
 
+def _check_name(name: str) -> None:
+    """Before anything is written."""
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        raise EnrollmentError(
+            f"--name '{name}': a site's name has up to 64 letters, digits, dots, dashes and underscores and "
+            "begins with a letter or digit, such as hospital-a"
+        ) from None
+
+
 def _make(
     folder: SiteFolder,
     name: str,
@@ -102,15 +115,9 @@ def _make(
     previous: IdentityKey | None,
 ) -> Requested:
     identity, node = IdentityKey.generate(), NodeKey.generate()
-    try:
-        body = RequestBody(
-            site=name, identity_key=identity.public.text, node_key=node.public.line, made_at=now, renewal=renewal
-        )
-    except ValidationError:
-        raise EnrollmentError(
-            f"--name '{name}': a site's name has up to 64 letters, digits, dots, dashes and underscores and "
-            "begins with a letter or digit, such as hospital-a"
-        ) from None
+    body = RequestBody(
+        site=name, identity_key=identity.public.text, node_key=node.public.line, made_at=now, renewal=renewal
+    )
     request = sign_request(body, identity, node, previous)
     event = "keys-made" if renewal is None else "next-keys-made"
     folder.audit(now).record(event, None, {"site": name, "identity": identity.public.fingerprint})

@@ -62,9 +62,8 @@ def init(
     if as_json:
         print(json.dumps({"schema": 1, "federation": name, "authority": fingerprint, "folder": str(folder)}))
     else:
-        print(
-            f"{folder}: federation {name} at {made.federation.address}\nauthority fingerprint {grouped(fingerprint)}"
-        )
+        address = made.federation.address
+        print(f"{folder}: federation {name} at {address}\nauthority fingerprint {grouped(fingerprint)}")
 
 
 def enroll(
