@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from client.site_folder import KeyFolder, SiteFolder
 from common.durable import commit_folder, storage_errors, write_durably
 from common.errors import EnrollmentError
 from common.identity import IdentityKey
-from common.joining import Renewal, RequestBody, SiteRequest, sign_request
+from common.joining import Renewal, RequestBody, SiteRequest, is_name, sign_request
 from common.lock import exclusive
 from common.node_key import NodeKey
-from common.plan import Name
 from common.sealed import Passphrase
 
 
@@ -50,7 +47,11 @@ def request_enrollment(
     Raises:
         EnrollmentError: not a name; a request under another name waits here; or the site has joined already.
     """
-    _check_name(name)
+    if not is_name(name):
+        raise EnrollmentError(
+            f"--name '{name}': a site's name has up to 64 letters, digits, dots, dashes and underscores and "
+            "begins with a letter or digit, such as hospital-a"
+        )
     folder.make()
     with exclusive(folder.path):
         keys = folder.in_use()
@@ -93,17 +94,6 @@ def request_renewal(folder: SiteFolder, now: datetime, passphrase: Passphrase | 
             previous_key=previous.public.fingerprint,
         )
         return _make(folder, kit.body.site, now, passphrase, renewal, previous)
-
-
-def _check_name(name: str) -> None:
-    """Before anything is written."""
-    try:
-        TypeAdapter(Name).validate_python(name)
-    except ValidationError:
-        raise EnrollmentError(
-            f"--name '{name}': a site's name has up to 64 letters, digits, dots, dashes and underscores and "
-            "begins with a letter or digit, such as hospital-a"
-        ) from None
 
 
 def _make(

@@ -7,7 +7,7 @@ for two people to compare over the telephone, once.
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from common.certificates import Authority, Holder, Role, identity_of, read_authority, read_certificate
 from common.errors import TrustCode, TrustError
@@ -20,6 +20,15 @@ from common.schema import Frozen
 Pem = Annotated[str, Field(pattern=r"^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n$")]
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$|^[0-9A-Fa-f:]{2,45}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a site."""
+    try:
+        TypeAdapter(Name).validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def address_of(host: str, port: int) -> str:

@@ -14,7 +14,7 @@ from common.documents import read_document
 from common.durable import storage_errors, write_durably
 from common.errors import EnrollmentError
 from common.identity import Base64Key, PublicIdentity
-from common.joining import Pem
+from common.joining import Pem, is_name
 from common.node_key import NodeLine
 from common.plan import Name
 from common.schema import Frozen
@@ -112,8 +112,8 @@ class Registry:
 
     def find(self, name: str) -> SiteEntry | None:
         """The entry of a site; None when there never was one. Raises EnrollmentError for a damaged file."""
-        path = self._path(name)
-        if path is None or not path.exists():
+        path = self.folder / f"{name}.json"
+        if not is_name(name) or not path.exists():  # names come from the wire as well
             return None
         entry = read_document(SiteEntry, path, "a site's entry")
         if entry.name != name or not entry.credentials:
@@ -137,7 +137,3 @@ class Registry:
     def write(self, entry: SiteEntry) -> None:
         """Put an entry on disk; raises StorageError."""
         write_durably(self.folder / f"{entry.name}.json", f"{entry.to_json()}\n".encode())
-
-    def _path(self, name: str) -> Path | None:
-        """None for what is no file name: names come from the wire as well."""
-        return self.folder / f"{name}.json" if "/" not in name and "\0" not in name else None

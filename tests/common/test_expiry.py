@@ -43,7 +43,7 @@ def test_dates_count_to_the_second_at_both_ends() -> None:
 
 
 def test_the_worst_finding_counts() -> None:
-    ok, warn, fail = (Finding(level, "x", "y") for level in ("ok", "warn", "fail"))  # type: ignore[arg-type]
+    ok, warn, fail = (Finding(level, "x", "y") for level in ("ok", "warn", "fail"))
     assert worst([]) == worst([ok]) == "ok"
     assert worst([ok, warn]) == "warn"
     assert worst([fail, warn, ok]) == "fail"

@@ -125,7 +125,7 @@ def test_another_authoritys_key_is_refused(tmp_path: Path) -> None:
     server = make_lab(tmp_path).server
     server.authority_key.unlink()
     save_key(server.authority_key, create_issuer("BMFED", DAY_0).key, None)
-    with pytest.raises(KeyFileError, match="not the key of authority.crt"):
+    with pytest.raises(KeyFileError, match=r"not the key of authority\.crt"):
         server.issuer(None)
 
 

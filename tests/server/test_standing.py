@@ -111,7 +111,7 @@ def test_a_suspension_is_lifted_and_a_removal_is_not(lab: Lab) -> None:
     for status in Status:
         with pytest.raises(EnrollmentError, match="is removed and cannot be made"):
             set_standing(lab.server, "north", status, day(4))
-    with pytest.raises(EnrollmentError, match="no site 'west' .* enrolled: north, south"):
+    with pytest.raises(EnrollmentError, match=r"no site 'west' .* enrolled: north, south"):
         set_standing(lab.server, "west", Status.REMOVED, DAY_0)
 
 
