@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from client.trust_cli import add_trust_commands
 from common.cli import new_app, run_app
 from common.errors import OutputError, UserError
 from common.release import Release, open_release
@@ -21,11 +22,7 @@ if TYPE_CHECKING:
     from client.segmentation import SegmentationSummary
 
 app = new_app("A hospital's end of fedmets. Research software, not a medical device.")
-
-
-@app.callback()
-def _site() -> None:
-    """Keep `segment` a command of its own while it is the only one."""
+add_trust_commands(app)
 
 
 @app.command()

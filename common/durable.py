@@ -57,7 +57,7 @@ def write_durably(path: Path, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -74,10 +74,10 @@ def commit_folder(temporary: Path, final: Path) -> None:
     with storage_errors(final.parent):
         try:
             for file in sorted(temporary.rglob("*")):
-                _sync_folder(file) if file.is_dir() else _sync_file(file)
-            _sync_folder(temporary)
+                sync_folder(file) if file.is_dir() else _sync_file(file)
+            sync_folder(temporary)
             temporary.rename(final)
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -88,7 +88,8 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk; raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

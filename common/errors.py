@@ -5,7 +5,10 @@ FedmetsError                  base: one line that says what, where and what to d
 │   ├── ConfigError           a configuration that does not fit the schema
 │   ├── DataError             a data root or table that cannot serve as a dataset
 │   ├── OutputError           an output folder that belongs to something else
-│   └── ModelRefused          a model folder or an input image that must not be used together
+│   ├── ModelRefused          a model folder or an input image that must not be used together
+│   ├── EnrollmentError       a name, request, kit or folder that does not fit what is enrolled
+│   └── KeyFileError          a private key that is missing, open to others, or locked by a passphrase
+├── TrustError                a signature, key or certificate that must not be believed, with a typed code
 ├── CaseRejected              one case is unusable; it is quarantined and the run goes on
 ├── SiteRefusal               a site declines a task, with a typed code
 ├── UpdateRejected            the server declines a site's update, with a typed code
@@ -74,6 +77,23 @@ class FailureCode(StrEnum):
     NOT_FINITE_LOSS = "not-finite-loss"
 
 
+class TrustCode(StrEnum):
+    """Why a signature, key or certificate is not believed. The value may cross the wire."""
+
+    BAD_SIGNATURE = "bad-signature"
+    WRONG_KEY = "wrong-key"
+    WRONG_AUTHORITY = "wrong-authority"
+    WRONG_NAME = "wrong-name"
+    WRONG_FINGERPRINT = "wrong-fingerprint"
+    UNKNOWN_SITE = "unknown-site"
+    SUSPENDED = "suspended"
+    REMOVED = "removed"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    BROKEN_ROTATION = "broken-rotation"
+
+
 class FedmetsError(Exception):
     """Base of the tree; `str()` of it is one line fit for a terminal."""
 
@@ -112,6 +132,14 @@ class ModelRefused(UserError):
     """A model or an image that must not be used together."""
 
 
+class EnrollmentError(UserError):
+    """A name, request, kit or folder that does not fit what is enrolled already."""
+
+
+class KeyFileError(UserError):
+    """A private key or passphrase file that is missing, open to others, damaged or locked."""
+
+
 class CaseRejected(FedmetsError):
     """One case is unusable. `reason` may be counted in a report; the text stays at the site."""
 
@@ -145,6 +173,14 @@ class TrainingFailed(FedmetsError):
 
     def __init__(self, code: FailureCode, detail: str) -> None:
         super().__init__(f"training failed: {code}: {detail}")
+        self.code = code
+
+
+class TrustError(FedmetsError):
+    """Something that must not be believed. Only `code` may leave the house."""
+
+    def __init__(self, code: TrustCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
         self.code = code
 
 

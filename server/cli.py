@@ -14,9 +14,11 @@ from common.cli import new_app, run_app
 from common.errors import AuditBroken, CheckpointCorrupt, FedmetsError, ModelRefused, UserError
 from common.release import MANIFEST, open_release
 from server.federation import AUDIT_FILE, ROUNDS_FOLDER
+from server.trust_cli import add_trust_commands
 from server.verify import verify_run
 
 app = new_app("The consortium's end of fedmets. Research software, not a medical device.")
+add_trust_commands(app)
 
 MODEL_FOLDER = "model"
 RESULT_FILE = "result.json"
@@ -29,11 +31,6 @@ class Check:
     path: str
     holds: bool
     finding: str
-
-
-@app.callback()
-def _server() -> None:
-    """Keep `verify` a command of its own while it is the only one."""
 
 
 @app.command()
