@@ -80,7 +80,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
         )
     if gain.estimate is not None:
         sentences.append(
-            f"Its Dice less that of local training is {signed(gain.estimate)} ({span(gain, signed)})."
+            f"Against a site alone it changes Dice by {signed(gain.estimate)} ({span(gain, signed)})."
         )
     return " ".join(sentences) or "No two arms to compare."
 
