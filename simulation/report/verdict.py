@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.metrics.intervals import Interval
-from common.metrics.scores import LARGE_MM3, SMALL_MM3, CaseScores, summarise
+from common.metrics.scores import LARGE_MM3, SMALL_MM3, CaseScores, Share, summarise
 from simulation.report.markup import bullets, counted, escape, number, percent, rate, ratio, signed, span
 from simulation.report.reading import arm_interval, comparison
 
@@ -96,9 +96,8 @@ def _lesions(scores: Sequence[CaseScores]) -> list[str]:
     small, large = bands["under_27"], bands["over_275"]
     items = [
         f"In {counted(summary.cases, 'test exam')} of {counted(_patients(scores), 'patient')} it finds "
-        f"<b>{found} of {summary.lesions} lesions</b>: {percent(small.value)} of the {small.lesions} below "
-        f"{SMALL_MM3:.0f}&nbsp;mm³ (a ball of 3.7&nbsp;mm) and {percent(large.value)} of the {large.lesions} "
-        f"above {LARGE_MM3:.0f}&nbsp;mm³ (8.1&nbsp;mm)."
+        f"<b>{found} of {summary.lesions} lesions</b>: {_share(small)} below {SMALL_MM3:.0f}&nbsp;mm³ "
+        f"(a ball of 3.7&nbsp;mm) and {_share(large)} above {LARGE_MM3:.0f}&nbsp;mm³ (8.1&nbsp;mm)."
     ]
     if summary.lesion_precision is not None:
         items.append(
@@ -106,6 +105,11 @@ def _lesions(scores: Sequence[CaseScores]) -> list[str]:
             f"<b>{rate(summary.fp_per_scan)} false marks per scan</b> for a reader to dismiss."
         )
     return items
+
+
+def _share(share: Share) -> str:
+    """`50 % of the 12`, or that there was none to find."""
+    return f"{percent(share.value)} of the {share.lesions}" if share.lesions else "there was none"
 
 
 def _pooling(result: Mapping[str, Any]) -> list[str]:
