@@ -33,6 +33,16 @@ def signed(value: float | None, digits: int = 3) -> str:
     return NONE if value is None else f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
+def percent_points(value: float | None) -> str:
+    """0.05 is "+5 points"."""
+    return NONE if value is None else f"{signed(100 * value, 0)} points"
+
+
+def signed_rate(value: float | None) -> str:
+    """0.75 is "+0.75"."""
+    return signed(value, 2)
+
+
 def ratio(value: float | None) -> str:
     """0.9853 is "98.5 %"."""
     return percent(value, 1)

@@ -118,4 +118,5 @@ def render_seconds(result: Mapping[str, Any]) -> str:
         [_PART_NAMES.get(part, escape(part)), f"{spent:.1f}", f"{spent / total:.0%}".replace("%", "&nbsp;%")]
         for part, spent in seconds.items()
     ]
-    return table(["seconds", "", "share"], rows, kind="narrow")
+    caption = "Until this page was written; result.json has the end. Training counts all arms."
+    return table(["seconds", "", "share"], rows, caption, kind="narrow")

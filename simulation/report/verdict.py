@@ -5,7 +5,19 @@ from typing import Any
 
 from common.metrics.intervals import Interval
 from common.metrics.scores import LARGE_MM3, SMALL_MM3, CaseScores, Share, summarise
-from simulation.report.markup import bullets, counted, escape, number, percent, rate, ratio, signed, span
+from simulation.report.markup import (
+    bullets,
+    counted,
+    escape,
+    number,
+    percent,
+    percent_points,
+    rate,
+    ratio,
+    signed,
+    signed_rate,
+    span,
+)
 from simulation.report.reading import arm_interval, comparison
 
 _STATUS_WORDS = {
@@ -18,6 +30,8 @@ _STATUS_WORDS_WITHOUT_ROUNDS = {
     "partial": "no federation was asked for; a model that was, is missing",
     "failed": "no federation was asked for, and no model was trained",
 }
+FEWEST_PATIENTS = 5
+"""Below this many test patients, no arm is said to be above another."""
 
 
 def render_verdict(result: Mapping[str, Any]) -> str:
@@ -37,15 +51,22 @@ def headline(result: Mapping[str, Any]) -> str:
         arms = result.get("arms", {})
         named = ", ".join(f"{arm} {number(scores.get('dice'))}" for arm, scores in arms.items())
         return f"No federated model to judge.{f' Dice on test cases: {escape(named)}.' if named else ''}"
-    if share.estimate is None:
-        sentences = [f"The federated model reaches a Dice of {number(federated, 2)} on test cases."]
-    else:
-        sentences = [
-            f"The federated model reaches {ratio(share.estimate)} of the Dice of a model trained on all data in "
-            "one place."
-        ]
+    found = arm_interval(result, "federated", "lesion_sensitivity")
+    false = arm_interval(result, "federated", "fp_per_scan")
+    sentences = [
+        f"The federated model finds {percent(found.estimate)} of the lesions with {rate(false.estimate)} "
+        f"false marks per scan, at a Dice of {number(federated, 2)}."
+    ]
+    if max(share.units, gain.units) < FEWEST_PATIENTS and (share.estimate, gain.estimate) != (None, None):
+        return f"{sentences[0]} With so few test patients the arms cannot be compared."
+    if share.estimate is not None:
+        sentences.append(
+            f"That is {ratio(share.estimate)} of the Dice of a model trained on all data in one place."
+        )
     if gain.estimate is not None:
-        sentences.append(f"It is {_against(gain)} a hospital's model trained alone.")
+        sentences.append(
+            f"Its Dice over all hospitals' patients is {_against(gain)} that of a hospital's model trained alone."
+        )
     return " ".join(sentences)
 
 
@@ -53,8 +74,8 @@ def _against(gain: Interval) -> str:
     if gain.low is None or gain.high is None:
         return "above" if (gain.estimate or 0.0) > 0 else "not above"
     if gain.low > 0:
-        return "better than"
-    return "worse than" if gain.high < 0 else "not clearly different from"
+        return "above"
+    return "below" if gain.high < 0 else "not clearly different from"
 
 
 def _tiles(result: Mapping[str, Any]) -> str:
@@ -64,11 +85,11 @@ def _tiles(result: Mapping[str, Any]) -> str:
     found = arm_interval(result, "federated", "lesion_sensitivity")
     false = arm_interval(result, "federated", "fp_per_scan")
     tiles = [
-        _tile(number(dice.estimate), "Dice, federated", dice, span(dice)),
-        _tile(ratio(share.estimate), "of pooled training's Dice", share, span(share, ratio)),
-        _tile(signed(gain.estimate), "Dice over local training", gain, span(gain, signed)),
         _tile(percent(found.estimate), "of lesions found", found, span(found, percent)),
         _tile(rate(false.estimate), "false marks per scan", false, span(false, rate)),
+        _tile(number(dice.estimate), "Dice, federated", dice, span(dice)),
+        _tile(ratio(share.estimate), "of pooled training's Dice", share, span(share, ratio)),
+        _tile(signed(gain.estimate), "Dice over local models, all hospitals' patients", gain, span(gain, signed)),
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
@@ -122,8 +143,29 @@ def _pooling(result: Mapping[str, Any]) -> list[str]:
     elif share.high < 1:
         reading = "keeping the data apart cost some Dice, more than the choice of test patients explains"
     else:
-        reading = "these test patients do not tell the two apart"
-    return [f"Against pooled training the ratio of Dice is {ratio(share.estimate)} ({ends}): {reading}."]
+        reading = "these test patients do not tell the two apart in Dice"
+    return [
+        f"Against pooled training the ratio of Dice is {ratio(share.estimate)} ({ends}): {reading}.",
+        *_more_or_fewer(result),
+    ]
+
+
+def _more_or_fewer(result: Mapping[str, Any]) -> list[str]:
+    """What Dice does not tell: differences from pooled training in lesions, where the interval excludes none."""
+    told = []
+    for statistic, words, write in (
+        ("lesion_sensitivity", "share of lesions found", percent_points),
+        ("lesion_precision", "share of its marks that touch a lesion", percent_points),
+        ("fp_per_scan", "number of false marks per scan", signed_rate),
+    ):
+        gap = comparison(result, "federated_minus_pooled", statistic)
+        if gap.estimate is None or gap.low is None or gap.high is None or gap.low <= 0 <= gap.high:
+            continue
+        side = "higher" if gap.low > 0 else "lower"
+        told.append(
+            f"Its {words} is <b>{side}</b> than pooled training's: {write(gap.estimate)} ({span(gap, write)})."
+        )
+    return told
 
 
 def _sharing(result: Mapping[str, Any], scores: Sequence[CaseScores]) -> list[str]:

@@ -12,7 +12,11 @@ def result(ratio: tuple[float, float, float], gain: tuple[float, float, float]) 
 
     return {
         "status": "completed",
-        "arms": {"federated": {"dice": 0.62}, "pooled": {"dice": 0.64}, "local": {"dice": 0.5}},
+        "arms": {
+            "federated": {"dice": 0.62, "lesion_sensitivity": 0.8, "fp_per_scan": 1.5},
+            "pooled": {"dice": 0.64},
+            "local": {"dice": 0.5},
+        },
         "comparisons": {"federated_over_pooled": interval(ratio), "federated_minus_local": interval(gain)},
     }
 
@@ -20,14 +24,14 @@ def result(ratio: tuple[float, float, float], gain: tuple[float, float, float]) 
 @pytest.mark.parametrize(
     ("gain", "words"),
     [
-        ((0.1, 0.05, 0.15), "It is better than a hospital's model trained alone."),
-        ((0.1, -0.01, 0.2), "It is not clearly different from a hospital's model trained alone."),
-        ((-0.1, -0.2, -0.05), "It is worse than a hospital's model trained alone."),
+        ((0.1, 0.05, 0.15), "patients is above that of a hospital's model trained alone."),
+        ((0.1, -0.01, 0.2), "patients is not clearly different from that of a hospital's model trained alone."),
+        ((-0.1, -0.2, -0.05), "patients is below that of a hospital's model trained alone."),
     ],
 )
 def test_headline_claims_what_the_interval_supports(gain: tuple[float, float, float], words: str) -> None:
     text = headline(result((0.969, 0.94, 1.01), gain))
-    assert text.startswith("The federated model reaches 96.9\u00a0% of the Dice")
+    assert text.startswith("The federated model finds 80\u00a0% of the lesions with 1.50 false marks per scan")
     assert text.endswith(words)
 
 
@@ -69,3 +73,21 @@ def test_tiles_show_interval_ends() -> None:
     html = render_verdict(result((0.969, 0.94, 1.01), (0.1, -0.02, 0.2)))
     assert "94.0\u00a0%\u00a0to\u00a0101.0\u00a0%" in html
     assert "\u22120.020\u00a0to\u00a0+0.200" in html
+
+
+def test_few_test_patients_allow_no_comparison() -> None:
+    few = result((1.77, 1.2, 2.0), (0.1, 0.05, 0.15))
+    for comparison in few["comparisons"].values():
+        comparison["dice"]["units"] = 4
+    assert headline(few).endswith("With so few test patients the arms cannot be compared.")
+
+
+def test_more_false_marks_than_pooled_are_told_whatever_dice_says() -> None:
+    same_dice = result((0.98, 0.94, 1.01), (0.1, 0.05, 0.15))
+    same_dice["comparisons"]["federated_minus_pooled"] = {
+        "fp_per_scan": {"estimate": 0.75, "low": 0.33, "high": 1.17, "units": 20},
+        "lesion_sensitivity": {"estimate": 0.0, "low": -0.04, "high": 0.04, "units": 20},
+    }
+    told = render_meaning(same_dice, {})
+    assert "number of false marks per scan is <b>higher</b> than pooled training's: +0.75 (+0.33\u00a0to\u00a0+1.17)" in told
+    assert "share of lesions found" not in told
