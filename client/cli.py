@@ -82,7 +82,7 @@ def segment(
             say=say,
         )
     seconds = time.monotonic() - started
-    print(_as_json(summary, release, out, seconds) if as_json else _as_text(summary, out, seconds))
+    print(_as_json(summary, release, out, seconds) if as_json else _as_text(summary, release, out, seconds))
 
 
 def main() -> None:
@@ -136,11 +136,13 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def _as_text(summary: "SegmentationSummary", out: Path, seconds: float) -> str:
+def _as_text(summary: "SegmentationSummary", release: Release, out: Path, seconds: float) -> str:
     count = len(summary.lesions)
+    origin = release.metrics.get("trained_on")
+    trained = f"the model was trained on {origin}; " if origin else ""
     return (
         f"{out}: {count} lesion{'' if count == 1 else 's'}, {summary.total_volume_mm3:.1f} mm3 in all, "
-        f"{seconds:.1f} s; research software, not a medical device"
+        f"{seconds:.1f} s; {trained}research software, not a medical device"
     )
 
 

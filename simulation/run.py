@@ -21,7 +21,7 @@ from simulation.progress import Progress, WatchedProgress
 from simulation.report.page import write_report
 from simulation.result import MODEL_FOLDER, Judged, build_result, headline, write_result
 from simulation.scoring import Candidate, score_candidates
-from simulation.showing import report_content
+from simulation.showing import describe_cohort, report_content
 from simulation.sites import Prepared, save_prepared
 from simulation.timing import Stopwatch
 
@@ -69,7 +69,7 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
             status = how_it_ended(prepared, federated, baselines, options.arms)
             judged = _judge(prepared, federated, baselines, status, folder, workers, stopwatch, progress)
         result = build_result(judged)
-        _release(judged, result, folder)
+        _release(judged, result, describe_cohort(experiment), folder)
         result["seconds"] = stopwatch.totals()  # so far, for the page; result.json gets the end
         write_report(folder / REPORT_FILE, report_content(judged, result, experiment, folder, options.config_text))
         result["seconds"] = stopwatch.totals()
@@ -188,8 +188,12 @@ def _judge(
     )
 
 
-def _release(judged: Judged, result: Mapping[str, Any], folder: Path) -> None:
+def _release(judged: Judged, result: Mapping[str, Any], cohort: str, folder: Path) -> None:
     if "federated" in judged.models:
         plan, weights = judged.prepared.plan, judged.models["federated"]
-        metrics = {"status": result["status"], "held_out_patients": result["arms"]["federated"]}
+        metrics = {
+            "status": result["status"],
+            "trained_on": cohort,
+            "held_out_patients": result["arms"]["federated"],
+        }
         write_release(folder / MODEL_FOLDER, plan, weights, metrics, len(judged.history))

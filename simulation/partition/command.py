@@ -1,12 +1,15 @@
 """`fedmets-sim partition`: the table, a picture and, on request, a folder per site."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from client.data.adapters.build import label_rule, list_cases
+from client.data.case import Listing
 from common.durable import write_durably
+from common.errors import CaseReason
 from simulation.config import Experiment
 from simulation.folder import claim_folder
 from simulation.partition.export import export_sites
@@ -45,17 +48,42 @@ def partition_command(experiment: Experiment, out: Path, folders: bool, progress
         for note in partition.notes:
             progress.note(note)
         volumes = read_lesion_volumes_mm3(listing.cases, rule)
+        faults = find_faults(listing, experiment.sequences, volumes)
+        for exam, fault in faults.items():
+            progress.note(f"case {exam} will be put aside: {fault}")
         write_table(out / TABLE_FILE, partition.sites)
         draw_partition(out / PICTURE_FILE, partition, volumes)
         numbers = {
             **unlikeness(partition, volumes).to_dict(),
             "left_out": partition.left_out,
+            "faults": faults,
             "notes": list(partition.notes),
         }
         if folders:
             numbers["files"] = export_sites(partition, section.root, out / SITES_FOLDER, section.spreadsheet)
         write_durably(out / NUMBERS_FILE, json.dumps(numbers, indent=2).encode())
     return PartitionSummary(_text(numbers, out, folders), numbers)
+
+
+def find_faults(
+    listing: Listing, sequences: Sequence[str], volumes_mm3: Mapping[str, Sequence[float]]
+) -> dict[str, str]:
+    """What can be seen to be wrong with a case without preprocessing it, by exam.
+
+    Only names of sequences and the label are looked at; `fedmets-sim run` finds the rest.
+    """
+    faults = {
+        case.exam: str(case.reason) for case in listing.quarantined if case.reason is not CaseReason.EXCLUDED
+    }
+    for case in listing.cases:
+        missing = [name for name in sequences if name not in case.sequences]
+        if missing:
+            faults[case.exam] = f"{CaseReason.MISSING_SEQUENCE}: {', '.join(missing)}"
+        elif case.label is None:
+            faults[case.exam] = str(CaseReason.MISSING_LABEL)
+        elif case.exam not in volumes_mm3:
+            faults[case.exam] = "its label cannot be read, or holds a value that label_map and ignore_labels lack"
+    return dict(sorted(faults.items()))
 
 
 def _text(numbers: dict[str, Any], out: Path, folders: bool) -> str:
@@ -65,4 +93,9 @@ def _text(numbers: dict[str, Any], out: Path, folders: bool) -> str:
         for size in numbers["sizes"]
     ]
     places = [TABLE_FILE, PICTURE_FILE, NUMBERS_FILE] + ([f"{SITES_FOLDER}/"] if folders else [])
-    return "\n".join([*rows, f"{numbers['left_out']} cases left out", f"written to {out}: {', '.join(places)}"])
+    faulty = (
+        f"{len(numbers['faults'])} cases will be put aside" if numbers["faults"] else "no faulty case seen so far"
+    )
+    return "\n".join(
+        [*rows, f"{numbers['left_out']} cases left out", faulty, f"written to {out}: {', '.join(places)}"]
+    )

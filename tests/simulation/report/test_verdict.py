@@ -89,5 +89,8 @@ def test_more_false_marks_than_pooled_are_told_whatever_dice_says() -> None:
         "lesion_sensitivity": {"estimate": 0.0, "low": -0.04, "high": 0.04, "units": 20},
     }
     told = render_meaning(same_dice, {})
-    assert "number of false marks per scan is <b>higher</b> than pooled training's: +0.75 (+0.33\u00a0to\u00a0+1.17)" in told
+    assert (
+        "number of false marks per scan is <b>higher</b> than pooled training's: +0.75 (+0.33\u00a0to\u00a0+1.17)"
+        in told
+    )
     assert "share of lesions found" not in told
