@@ -1,0 +1,28 @@
+"""What the guides tell people to write must be accepted as they write it."""
+
+import re
+from pathlib import Path
+
+from simulation.config import load_experiment
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_whole_file_of_the_configuration_guide_is_valid(tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"```toml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), re.S
+    )
+    (tmp_path / "guide.toml").write_text(blocks[0], encoding="utf-8")
+    experiment = load_experiment(tmp_path / "guide.toml")
+    assert (experiment.name, experiment.federation.rounds) == ("my-first-run", 20)
+
+
+def test_every_file_that_a_guide_links_to_is_there() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_configuration_that_ships_is_valid() -> None:
+    for name in ("demo", "study"):
+        assert load_experiment(ROOT / "configs" / f"{name}.toml").name == name
