@@ -1,6 +1,7 @@
 """`fedmets-sim partition`: the table, a picture and, on request, a folder per site."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ def partition_command(experiment: Experiment, out: Path, folders: bool, progress
             "notes": list(partition.notes),
         }
         if folders:
+            shutil.rmtree(out / SITES_FOLDER, ignore_errors=True)  # of an earlier call: links, made anew
             numbers["files"] = export_sites(partition, section.root, out / SITES_FOLDER, section.spreadsheet)
         write_durably(out / NUMBERS_FILE, json.dumps(numbers, indent=2).encode())
     return PartitionSummary(_text(numbers, out, folders), numbers)

@@ -39,7 +39,7 @@ channels = [4, 8]
 """
 
 
-def _write_case(root: Path, patient: str, constant: bool) -> None:
+def write_case(root: Path, patient: str, constant: bool) -> None:
     rng = np.random.default_rng(1)
     brain = np.zeros((40, 40, 40), np.float32)
     brain[6:34, 6:34, 6:34] = 100.0 if constant else rng.uniform(50.0, 150.0, (28, 28, 28))
@@ -60,7 +60,7 @@ def _prepare(folder: Path) -> tuple[Prepared, str]:
 
 def test_a_bad_case_is_put_aside_at_its_own_site(tmp_path: Path) -> None:
     for number in range(4):
-        _write_case(tmp_path / "cases", f"p{number}", constant=number == 2)
+        write_case(tmp_path / "cases", f"p{number}", constant=number == 2)
     prepared, told = _prepare(tmp_path)
     assert sum(len(site.training) for site in prepared.sites) == 3
     assert sorted(sum(site.quarantined.values()) for site in prepared.sites) == [0, 1]
@@ -69,6 +69,6 @@ def test_a_bad_case_is_put_aside_at_its_own_site(tmp_path: Path) -> None:
 
 def test_a_cohort_without_a_usable_case_is_refused(tmp_path: Path) -> None:
     for number in range(3):
-        _write_case(tmp_path / "cases", f"p{number}", constant=True)
+        write_case(tmp_path / "cases", f"p{number}", constant=True)
     with pytest.raises(DataError, match="none of its 3 cases can be used \\(3 constant-image\\)"):
         _prepare(tmp_path)
