@@ -55,7 +55,7 @@ def headline(result: Mapping[str, Any]) -> str:
     false = arm_interval(result, "federated", "fp_per_scan")
     sentences = [
         f"The federated model finds {percent(found.estimate)} of the lesions with {rate(false.estimate)} "
-        f"false marks per scan, at a Dice of {number(federated, 2)}."
+        f"false marks per scan, at a Dice of {number(federated)}."
     ]
     if max(share.units, gain.units) < FEWEST_PATIENTS and (share.estimate, gain.estimate) != (None, None):
         return f"{sentences[0]} With so few test patients the arms cannot be compared."
@@ -154,16 +154,16 @@ def _more_or_fewer(result: Mapping[str, Any]) -> list[str]:
     """What Dice does not tell: differences from pooled training in lesions, where the interval excludes none."""
     told = []
     for statistic, words, write in (
-        ("lesion_sensitivity", "share of lesions found", percent_points),
-        ("lesion_precision", "share of its marks that touch a lesion", percent_points),
-        ("fp_per_scan", "number of false marks per scan", signed_rate),
+        ("lesion_sensitivity", "The share of lesions found", percent_points),
+        ("lesion_precision", "The share of its marks that touch a lesion", percent_points),
+        ("fp_per_scan", "The number of false marks per scan", signed_rate),
     ):
         gap = comparison(result, "federated_minus_pooled", statistic)
         if gap.estimate is None or gap.low is None or gap.high is None or gap.low <= 0 <= gap.high:
             continue
         side = "higher" if gap.low > 0 else "lower"
         told.append(
-            f"Its {words} is <b>{side}</b> than pooled training's: {write(gap.estimate)} ({span(gap, write)})."
+            f"{words} is <b>{side}</b> than pooled training's: {write(gap.estimate)} ({span(gap, write)})."
         )
     return told
 
