@@ -3,7 +3,7 @@
 Defaults live here and nowhere else; an experiment file states only what differs.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -132,13 +132,11 @@ class QualitySpec(Frozen):
     max_bad_share: Fraction = 0.05
 
 
-class Plan(Frozen):
-    """Everything that the sites and the aggregator must agree on before round 1."""
+class Terms(Frozen):
+    """What is agreed whoever takes part: all of a plan but its sites. An experiment file states the same terms."""
 
-    schema_version: Literal[1] = 1
     name: Name
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    sites: Annotated[tuple[Name, ...], Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     sequences: Annotated[tuple[Sequence, ...], Field(min_length=1)]
     labels: Annotated[tuple[Name, ...], Field(min_length=1)] = ("tumour",)
     preprocessing: PreprocessingSpec = PreprocessingSpec()
@@ -150,10 +148,9 @@ class Plan(Frozen):
     evaluation: EvaluationSpec = EvaluationSpec()
 
     @model_validator(mode="after")
-    def _names_are_distinct(self) -> "Plan":
-        for field, values in (("sites", self.sites), ("sequences", self.sequences), ("labels", self.labels)):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{field} holds a name twice: {list(values)}")
+    def _names_are_distinct(self) -> Self:
+        _refuse_twice("sequences", self.sequences)
+        _refuse_twice("labels", self.labels)
         return self
 
     @property
@@ -165,3 +162,20 @@ class Plan(Frozen):
     def out_channels(self) -> int:
         """Output channels: background and one a label."""
         return 1 + len(self.labels)
+
+
+class Plan(Terms):
+    """Everything that the sites and the aggregator must agree on before round 1."""
+
+    schema_version: Literal[1] = 1
+    sites: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _sites_are_distinct(self) -> Self:
+        _refuse_twice("sites", self.sites)
+        return self
+
+
+def _refuse_twice(field: str, values: tuple[str, ...]) -> None:
+    if len(set(values)) != len(values):
+        raise ValueError(f"{field} holds a name twice: {list(values)}")

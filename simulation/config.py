@@ -3,49 +3,26 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from common.config import DataSection, RuntimeSection, expand_paths, read_toml, validate
 from common.errors import ConfigError
 from common.model.build import build_model, check_patch_size
-from common.plan import (
-    EvaluationSpec,
-    FederationSpec,
-    ModelSpec,
-    Name,
-    Plan,
-    PreprocessingSpec,
-    QualitySpec,
-    Sequence,
-    SplitSpec,
-    TrainingSpec,
-)
-from common.schema import Frozen
+from common.plan import Plan, Terms
 from simulation.partition.config import PartitionSection, SitesPartition
 from simulation.phantom.profile import PhantomSection
 
 
-class Experiment(Frozen):
+class Experiment(Terms):
     """One experiment as its TOML file states it, paths expanded.
 
-    Exactly one of `phantom` (a cohort is generated) and `data` (a cohort is read) must be there. Everything
-    from `sequences` down, except `runtime`, goes into the plan.
+    Exactly one of `phantom` (a cohort is generated) and `data` (a cohort is read) must be there; `partition`
+    makes the sites that the terms lack to be a plan; `runtime` is in no plan.
     """
 
-    name: Name
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     phantom: PhantomSection | None = None
     data: DataSection | None = None
     partition: Annotated[PartitionSection, Field(discriminator="kind")] = SitesPartition(kind="sites")
-    sequences: Annotated[tuple[Sequence, ...], Field(min_length=1)]
-    labels: Annotated[tuple[Name, ...], Field(min_length=1)] = ("tumour",)
-    preprocessing: PreprocessingSpec = PreprocessingSpec()
-    split: SplitSpec = SplitSpec()
-    quality: QualitySpec = QualitySpec()
-    model: ModelSpec = ModelSpec()
-    training: TrainingSpec = TrainingSpec()
-    federation: FederationSpec = FederationSpec()
-    evaluation: EvaluationSpec = EvaluationSpec()
     runtime: RuntimeSection = RuntimeSection()
 
     @model_validator(mode="after")
@@ -54,36 +31,13 @@ class Experiment(Frozen):
             raise ValueError("give either [data] (your own cases) or [phantom] (a generated cohort), one of them")
         return self
 
-    @model_validator(mode="after")
-    def _plan_can_be_made(self) -> "Experiment":
-        try:
-            self.plan_for(("any-site",))
-        except ValidationError as error:
-            raise ValueError(
-                "; ".join(str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors())
-            ) from None
-        return self
-
     def identity(self) -> str:
         """Fingerprint of all that can change the outcome; `[runtime]` cannot."""
         return self.model_copy(update={"runtime": RuntimeSection()}).fingerprint()
 
     def plan_for(self, sites: tuple[str, ...]) -> Plan:
         """The plan for these sites."""
-        return Plan(
-            name=self.name,
-            seed=self.seed,
-            sites=sites,
-            sequences=self.sequences,
-            labels=self.labels,
-            preprocessing=self.preprocessing,
-            split=self.split,
-            quality=self.quality,
-            model=self.model,
-            training=self.training,
-            federation=self.federation,
-            evaluation=self.evaluation,
-        )
+        return Plan(sites=sites, **{name: getattr(self, name) for name in Terms.model_fields})
 
 
 def load_experiment(path: Path, seed: int | None = None, workers: int | None = None) -> Experiment:
@@ -115,7 +69,7 @@ def _check_network(experiment: Experiment, path: Path) -> None:
     """Refuse a network that cannot be built or fed now, not after the data have been prepared."""
     try:
         check_patch_size(experiment.model, experiment.training.patch_size)
-        build_model(experiment.model, len(experiment.sequences), 1 + len(experiment.labels), experiment.seed)
+        build_model(experiment.model, experiment.in_channels, experiment.out_channels, experiment.seed)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
