@@ -11,10 +11,8 @@ from common.documents import read_document
 from common.durable import write_durably
 from common.errors import EnrollmentError, TrustCode, TrustError
 from common.fingerprints import grouped
-from common.identity import PublicIdentity
-from common.joining import SiteKit, check_kit_is_for, check_kit_signature
+from common.joining import SiteKit, check_kit_answers, check_kit_signature
 from common.lock import exclusive
-from common.node_key import PublicNodeKey
 from common.rotation import Aggregator, Rotations, follow_rotations
 
 Confirm = Callable[[str], None]
@@ -91,9 +89,7 @@ def compare_with(given: str) -> Confirm:
 def _check(kit: SiteKit, keys: KeyFolder, now: datetime) -> Authority:
     """Everything but whether this is the federation that is meant."""
     check_kit_signature(kit)
-    asked = keys.request().body
-    identity, node = PublicIdentity.from_text(asked.identity_key), PublicNodeKey.from_line(asked.node_key)
-    check_kit_is_for(kit, asked.site, identity, node)
+    check_kit_answers(kit, keys.request().body)
     authority, body = kit.read_authority(), kit.body
     for pem, role, name in (
         (body.aggregator, Role.AGGREGATOR, body.federation),

@@ -1,14 +1,13 @@
 """`fedmets-site request` and `renew`: keys made at the hospital, and the public request that asks for a kit."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from client.site_folder import KeyFolder, SiteFolder
-from common.durable import commit_folder, storage_errors, write_durably
+from common.durable import write_durably
 from common.errors import EnrollmentError
+from common.generations import next_generation
 from common.identity import IdentityKey
 from common.joining import Renewal, RequestBody, SiteRequest, is_name, sign_request
 from common.lock import exclusive
@@ -91,7 +90,6 @@ def request_renewal(folder: SiteFolder, now: datetime, passphrase: Passphrase | 
         renewal = Renewal(
             federation=kit.body.federation,
             authority=kit.read_authority().fingerprint,
-            previous_key=previous.public.fingerprint,
         )
         return _make(folder, kit.body.site, now, passphrase, renewal, previous)
 
@@ -111,26 +109,12 @@ def _make(
     request = sign_request(body, identity, node, previous)
     event = "keys-made" if renewal is None else "next-keys-made"
     folder.audit(now).record(event, None, {"site": name, "identity": identity.public.fingerprint})
-    _commit(folder, identity, node, request, passphrase)
-    return _publish(folder, request, new_keys=True)
-
-
-def _commit(
-    folder: SiteFolder, identity: IdentityKey, node: NodeKey, request: SiteRequest, passphrase: Passphrase | None
-) -> None:
-    """The keys with their request appear whole or not at all."""
-    keys = folder.path / "keys"
-    with storage_errors(keys):
-        for left_by_a_crash in keys.glob(".new-*"):
-            shutil.rmtree(left_by_a_crash)
-        building = KeyFolder(Path(tempfile.mkdtemp(prefix=".new-", dir=keys)))
-    try:
+    with next_generation(folder.keys_folder) as path:
+        building = KeyFolder(path)
         identity.save(building.identity_key, passphrase)
         node.save(building.node_key)
-        write_durably(building.path / "request.json", f"{request.to_json()}\n".encode())
-        commit_folder(building.path, keys / f"{len(folder.generations()) + 1:04d}")
-    finally:
-        shutil.rmtree(building.path, ignore_errors=True)
+        write_durably(building.request_file, f"{request.to_json()}\n".encode())
+    return _publish(folder, request, new_keys=True)
 
 
 def _publish(folder: SiteFolder, request: SiteRequest, new_keys: bool) -> Requested:

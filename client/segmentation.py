@@ -12,7 +12,7 @@ import torch
 from client.data.brain_mask import HOW_TO_GIVE_A_MASK
 from client.data.case import Case, PreparedCase
 from client.data.geometry import to_native
-from client.data.preprocessing import prepare
+from client.data.preprocessing import Recipe, prepare
 from client.inference import predict
 from client.lesion_report import Lesion, lesions_csv, measure_lesions
 from client.nifti_output import save_on_grid_of
@@ -27,7 +27,6 @@ _HOW_TO_GIVE_A_MASK_HERE = (
     "give --brain-mask PATH, or --brain-mask-command 'mri_synthstrip -i {image} -m {mask}', "
     "or strip the images beforehand"
 )
-
 
 _ADVICE = {
     CaseReason.UNREADABLE_FILE: "; give a NIfTI image, .nii or .nii.gz",
@@ -134,7 +133,7 @@ def _prepare(
     name = images[sequences[0]].name
     case = Case(patient=name, exam=name, sequences={key: images[key] for key in sequences}, brain_mask=brain_mask)
     try:
-        return prepare(case, sequences=sequences, spec=release.plan.preprocessing, rule=None, mask_command=command)
+        return prepare(case, Recipe(sequences, release.plan.preprocessing, rule=None, mask_command=command))
     except CaseRejected as error:
         detail = error.detail.replace(HOW_TO_GIVE_A_MASK, _HOW_TO_GIVE_A_MASK_HERE)
         detail = detail.replace("brain_mask_command", "--brain-mask-command")

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from client.joining import believed_aggregator
-from client.site_folder import KeyFolder, SiteFolder
+from client.site_folder import SiteFolder
 from common.certificates import Authority, Holder, Role, identity_of
 from common.documents import read_document
 from common.durable import write_durably
@@ -25,14 +25,12 @@ class SiteTrust:
         authority: compared over the telephone when the site joined.
         aggregator: the identity believed now.
         identity: the site's own.
-        keys: where the files for the SuperNode lie.
     """
 
     kit: KitBody
     authority: Authority
     aggregator: Aggregator
     identity: IdentityKey
-    keys: KeyFolder
 
     def verify_aggregator(self, domain: Domain, payload: Bytes, signature: Signature, now: datetime) -> None:
         """Return if the aggregator that this site joined signed this payload for this purpose, in its time.
@@ -66,7 +64,6 @@ def open_site(folder: SiteFolder, passphrase: Passphrase | None = None) -> SiteT
         kit.read_authority(),
         believed_aggregator(kit, folder.rotations()),
         keys.identity(passphrase),
-        keys,
     )
 
 

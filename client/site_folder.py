@@ -15,6 +15,7 @@ from common.audit import AuditLog
 from common.documents import read_document
 from common.durable import storage_errors
 from common.errors import EnrollmentError
+from common.generations import generations
 from common.identity import IdentityKey
 from common.joining import SiteKit, SiteRequest
 from common.keyfiles import forget_private_file
@@ -45,13 +46,18 @@ class KeyFolder:
         return self.path / "authority.crt"
 
     @property
+    def request_file(self) -> Path:
+        """Public; appears together with the keys."""
+        return self.path / "request.json"
+
+    @property
     def kit_file(self) -> Path:
         """Present once these keys are in use."""
         return self.path / "kit.json"
 
     def request(self) -> SiteRequest:
         """What was asked with these keys; raises EnrollmentError."""
-        return read_document(SiteRequest, self.path / "request.json", "a site's request")
+        return read_document(SiteRequest, self.request_file, "a site's request")
 
     def kit(self) -> SiteKit:
         """What was answered; raises EnrollmentError."""
@@ -87,10 +93,14 @@ class SiteFolder:
         """Statements of the aggregator that were believed since joining."""
         return self.path / "rotations.json"
 
+    @property
+    def keys_folder(self) -> Path:
+        """The generations of keys."""
+        return self.path / "keys"
+
     def generations(self) -> list[KeyFolder]:
         """All key folders, oldest first."""
-        found = sorted(path for path in (self.path / "keys").glob("[0-9]" * 4) if path.is_dir())
-        return [KeyFolder(path) for path in found]
+        return [KeyFolder(path) for path in generations(self.keys_folder)]
 
     def in_use(self) -> KeyFolder | None:
         """The newest keys that a kit answers; None before joining."""
@@ -123,7 +133,7 @@ class SiteFolder:
         return AuditLog(self.path / "audit.jsonl", now.timestamp)
 
     def make(self) -> None:
-        """Create the folder and its keys/, for the owner alone; raises StorageError."""
+        """Create the folder, and in it keys/ for the owner alone; raises StorageError."""
         with storage_errors(self.path.parent):
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / "keys").mkdir(mode=0o700, exist_ok=True)
+            self.keys_folder.mkdir(mode=0o700, exist_ok=True)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -78,7 +78,6 @@ def fit(
     anchor: Weights | None = None,
     prox_mu: float = 0.0,
     optimizer: torch.optim.Optimizer | None = None,
-    on_step: Callable[[int, float], None] | None = None,
 ) -> FitLog:
     """Make `spec.steps` optimiser steps; on the CPU the same inputs give the same bits.
 
@@ -95,7 +94,6 @@ def fit(
         anchor: weights that the proximal term pulls towards.
         prox_mu: strength of that pull.
         optimizer: one that goes on; else a fresh one.
-        on_step: told of each step's index, counted from 0 over the schedule, and its loss.
 
     Raises:
         TrainingFailed: NOT_FINITE_LOSS, or OUT_OF_MEMORY.
@@ -115,8 +113,6 @@ def fit(
                 batch = next(stream)
                 waited += time.perf_counter() - asked
                 losses.append(stepper.step(batch, step, learning_rate(spec, step, total_steps)))
-                if on_step is not None:
-                    on_step(step, losses[-1])
     seconds = time.perf_counter() - begun
     return FitLog(len(losses), float(np.mean(losses)), tuple(losses), seconds, waited)
 

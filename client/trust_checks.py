@@ -4,14 +4,12 @@ from datetime import datetime
 
 from client.joining import believed_aggregator
 from client.site_folder import KeyFolder, SiteFolder
-from common.certificates import Authority, Holder, Role, read_certificate
-from common.errors import FedmetsError, KeyFileError, TrustError
+from common.certificates import read_certificate
+from common.errors import FedmetsError, KeyFileError
 from common.expiry import Finding, expiry_of
 from common.fingerprints import grouped
-from common.identity import PublicIdentity
-from common.joining import SiteKit, check_kit_is_for, check_kit_signature
+from common.joining import SiteKit, check_kit_answers, check_kit_signature
 from common.keyfiles import is_locked
-from common.node_key import PublicNodeKey
 from common.rotation import Aggregator
 
 
@@ -25,12 +23,12 @@ def check_trust(folder: SiteFolder, now: datetime) -> list[Finding]:
     findings = [_private_keys(keys)]
     try:
         kit = keys.kit()
-        findings.append(_kit(keys, kit))
+        check_kit_signature(kit)
+        check_kit_answers(kit, keys.request().body)
         aggregator = believed_aggregator(kit, folder.rotations())
     except FedmetsError as error:
-        advice = "restore the folder from its backup, or ask the consortium for a new kit"
-        return [*findings, Finding("fail", "federation", str(error), advice)]
-    findings += _certificates(folder, kit, aggregator, now)
+        return [*findings, Finding("fail", "federation", str(error), "restore the folder from its backup")]
+    findings += [_federation(kit), *_certificates(folder, kit, aggregator, now)]
     if folder.pending() is not None:
         advice = f"send {folder.request_file} to the consortium, then run fedmets-site join with its kit"
         findings.append(Finding("warn", "renewal", "new keys wait for their kit", advice))
@@ -43,9 +41,13 @@ def _private_keys(keys: KeyFolder) -> Finding:
         node = keys.node()
         asked = keys.request().body
         if node.public.line != asked.node_key:
-            raise KeyFileError(f"{keys.node_key}: is not the key that this site asked with")
+            raise KeyFileError(
+                f"{keys.node_key}: is not the key that this site asked with; restore it from its backup"
+            )
         if not locked and keys.identity(None).public.text != asked.identity_key:
-            raise KeyFileError(f"{keys.identity_key}: is not the key that this site asked with")
+            raise KeyFileError(
+                f"{keys.identity_key}: is not the key that this site asked with; restore it from its backup"
+            )
     except FedmetsError as error:
         return Finding("fail", "private keys", str(error))
     return Finding(
@@ -53,15 +55,8 @@ def _private_keys(keys: KeyFolder) -> Finding:
     )
 
 
-def _kit(keys: KeyFolder, kit: SiteKit) -> Finding:
-    body, asked = kit.body, keys.request().body
-    try:
-        check_kit_signature(kit)
-        identity, node = PublicIdentity.from_text(asked.identity_key), PublicNodeKey.from_line(asked.node_key)
-        check_kit_is_for(kit, asked.site, identity, node)
-    except TrustError as error:
-        return Finding("fail", "federation", str(error), "restore the folder from its backup")
-    fingerprint = grouped(kit.read_authority().fingerprint)
+def _federation(kit: SiteKit) -> Finding:
+    body, fingerprint = kit.body, grouped(kit.read_authority().fingerprint)
     return Finding(
         "ok", "federation", f"{body.federation} at {body.address} as '{body.site}', authority {fingerprint}"
     )
@@ -70,22 +65,11 @@ def _kit(keys: KeyFolder, kit: SiteKit) -> Finding:
 def _certificates(folder: SiteFolder, kit: SiteKit, aggregator: Aggregator, now: datetime) -> list[Finding]:
     authority, body = kit.read_authority(), kit.body
     renew = f"run: fedmets-site renew {folder.path}"
+    too_late = "too late to renew: ask the consortium to remove this site, then join anew from another folder"
     rotate = "ask the consortium for its list of rotations, then run fedmets-site follow"
     return [
         expiry_of(authority.certificate, "authority", "ask the consortium", now),
-        _issued(authority, body.federation, aggregator)
-        or expiry_of(
-            aggregator.certificate, f"aggregator identity, generation {aggregator.generation}", rotate, now
-        ),
-        expiry_of(read_certificate(body.site_certificate), "site identity certificate", renew, now),
-        expiry_of(read_certificate(body.node_certificate), "node certificate", renew, now),
+        expiry_of(aggregator.certificate, f"aggregator identity, generation {aggregator.generation}", rotate, now),
+        expiry_of(read_certificate(body.site_certificate), "site identity certificate", renew, now, too_late),
+        expiry_of(read_certificate(body.node_certificate), "node certificate", renew, now, too_late),
     ]
-
-
-def _issued(authority: Authority, federation: str, aggregator: Aggregator) -> Finding | None:
-    """None when the authority vouches for the aggregator."""
-    try:
-        authority.check_issued(aggregator.certificate, Holder(federation, Role.AGGREGATOR, federation))
-    except TrustError as error:
-        return Finding("fail", "aggregator identity", str(error), "restore the folder from its backup")
-    return None

@@ -15,8 +15,8 @@ from client.server_trust import follow_file
 from client.site_folder import SiteFolder
 from client.trust_checks import check_trust
 from common.certificates import identity_of
-from common.errors import EnrollmentError, FedmetsError, TrustCode, TrustError
-from common.expiry import worst
+from common.errors import EnrollmentError, TrustCode, TrustError
+from common.expiry import refuse_failed, worst
 from common.fingerprints import grouped, parse_fingerprint
 from common.passphrase import given_passphrase, passphrase_for
 
@@ -126,15 +126,13 @@ def check(site_dir: SiteDir, as_json: AsJson = False) -> None:
         fedmets-site check /srv/fedmets
     """
     findings = check_trust(SiteFolder(site_dir), _now())
-    level = worst(findings)
     if as_json:
-        print(json.dumps({"schema": 1, "level": level, "findings": [asdict(finding) for finding in findings]}))
+        listed = [asdict(finding) for finding in findings]
+        print(json.dumps({"schema": 1, "level": worst(findings), "findings": listed}))
     else:
         for finding in findings:
             print(finding.line)
-    if level == "fail":
-        failed = ", ".join(finding.what for finding in findings if finding.level == "fail")
-        raise FedmetsError(f"{site_dir}: does not hold: {failed}; the lines above say what to do")
+    refuse_failed(findings, site_dir)
 
 
 def _ask_person(found: str) -> None:

@@ -57,6 +57,10 @@ class DataSection(Frozen):
             raise ValueError(
                 f"adapter {self.adapter} knows its own file names: leave out sequences, label and brain_mask"
             )
+        if self.labels != "binary" and self.adapter != "ucsf_bmsr":
+            raise ValueError(
+                f"labels = '{self.labels}' belongs to adapter ucsf_bmsr, not to {self.adapter}; leave it out"
+            )
         clash = set(self.label_map or ()) & set(self.ignore_labels)
         if clash:
             raise ValueError(f"label values both mapped and ignored: {sorted(clash)}")
@@ -75,9 +79,7 @@ class RuntimeSection(Frozen):
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file; raises ConfigError naming file, line and column."""
     try:
-        return tomllib.loads(
-            path.read_text(encoding="utf-8-sig")
-        )  # some editors begin a file with a byte order mark
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin with a byte order mark
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -88,7 +90,6 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def validate(record: type[Record], values: Mapping[str, Any], where: str) -> Record:
     """Check values against a schema; raises ConfigError with every fault of the file in one line."""
-
     try:
         return record.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:

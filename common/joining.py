@@ -41,12 +41,10 @@ class Renewal(Frozen):
 
     Attributes:
         federation, authority: where it is enrolled; so that the request is worth nothing elsewhere.
-        previous_key: fingerprint of the identity that the new keys take the place of.
     """
 
     federation: Name
     authority: Sha256
-    previous_key: Sha256
 
 
 class RequestBody(Frozen):
@@ -58,6 +56,10 @@ class RequestBody(Frozen):
     node_key: NodeLine
     made_at: AwareDatetime
     renewal: Renewal | None = None
+
+    def public_keys(self) -> tuple[PublicIdentity, PublicNodeKey]:
+        """The two keys; raises TrustError when one is none."""
+        return PublicIdentity.from_text(self.identity_key), PublicNodeKey.from_line(self.node_key)
 
 
 class SiteRequest(Frozen):
@@ -132,8 +134,7 @@ def sign_request(
 def check_possession(request: SiteRequest) -> tuple[PublicIdentity, PublicNodeKey]:
     """Return the two public keys if the sender holds both private ones; raises TrustError."""
     payload = request.body.to_json().encode()
-    identity = PublicIdentity.from_text(request.body.identity_key)
-    node = PublicNodeKey.from_line(request.body.node_key)
+    identity, node = request.body.public_keys()
     identity.verify(Domain.REQUEST, payload, request.identity_proof)
     node.verify_possession(Domain.REQUEST, payload, request.node_proof)
     return identity, node
@@ -151,13 +152,14 @@ def check_kit_signature(kit: SiteKit) -> None:
     identity_of(aggregator).verify(Domain.KIT, body.to_json().encode(), kit.signature)
 
 
-def check_kit_is_for(kit: SiteKit, site: str, identity: PublicIdentity, node: PublicNodeKey) -> None:
-    """Return if the kit's certificates vouch for this site's own keys; raises TrustError."""
-    body = kit.body
+def check_kit_answers(kit: SiteKit, asked: RequestBody) -> None:
+    """Return if the kit's certificates vouch for the name and the keys that were asked with; raises TrustError."""
+    body, site = kit.body, asked.site
     if body.site != site:
         raise TrustError(
             TrustCode.WRONG_NAME, f"the kit is for site '{body.site}', and this site asked as '{site}'"
         )
+    identity, node = asked.public_keys()
     certificate, node_certificate = (
         read_certificate(body.site_certificate),
         read_certificate(body.node_certificate),

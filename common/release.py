@@ -79,12 +79,13 @@ def write_release(folder: Path, plan: Plan, weights: Weights, metrics: Mapping[s
         _PLAN: _pretty(plan.model_dump(mode="json")),
         _METRICS: _pretty(metrics),
     }
+    files = {name: FileRecord(sha256=_digest(data), size_bytes=len(data)) for name, data in contents.items()}
     manifest = Manifest(
         name=plan.name,
         round_id=round_id,
-        model_sha256=weights.sha256(),
+        model_sha256=files[_WEIGHTS].sha256,
         parameters=weights.vector.size,
-        files={name: FileRecord(sha256=_digest(data), size_bytes=len(data)) for name, data in contents.items()},
+        files=files,
     )
     contents[MANIFEST] = _pretty(manifest.model_dump(mode="json"))
     _replace_folder(folder, contents)
@@ -104,11 +105,6 @@ def open_release(folder: Path) -> Release:
         weights = from_safetensors(contents[_WEIGHTS], folder / _WEIGHTS)
     except CheckpointCorrupt as error:
         raise ModelRefused(f"{error}; {_GET_A_FRESH_COPY}") from None
-    if weights.sha256() != manifest.model_sha256:
-        raise ModelRefused(
-            f"{folder / _WEIGHTS}: these are other weights than {MANIFEST} names (model sha256 "
-            f"{_short(manifest.model_sha256)}, got {_short(weights.sha256())}); {_GET_A_FRESH_COPY}"
-        )
     try:
         plan = Plan.from_json(contents[_PLAN])
     except ValidationError as error:
@@ -163,6 +159,11 @@ def _read_manifest(folder: Path) -> Manifest:
         raise ModelRefused(
             f"{path}: lists {', '.join(sorted(manifest.files))} where {', '.join(_FILES)} are due; "
             f"{_GET_A_FRESH_COPY}"
+        )
+    if manifest.files[_WEIGHTS].sha256 != manifest.model_sha256:
+        raise ModelRefused(
+            f"{path}: names model sha256 {_short(manifest.model_sha256)} but lists {_WEIGHTS} with "
+            f"{_short(manifest.files[_WEIGHTS].sha256)}, which should be one; {_GET_A_FRESH_COPY}"
         )
     return manifest
 

@@ -101,5 +101,4 @@ def from_safetensors(data: bytes, where: Path) -> Weights:
 
 
 def _order_in(header: bytes) -> list[str]:
-
     return str(json.loads(header)["__metadata__"]["order"]).split("\n")

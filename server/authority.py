@@ -53,7 +53,7 @@ class Revocation:
 def create_issuer(federation: str, now: datetime) -> Issuer:
     """A new authority, valid for ten years, that may issue no authority below itself."""
     key = ec.generate_private_key(ec.SECP384R1())
-    name = _subject(f"{federation} authority", federation)
+    name = _subject("authority", federation)
     begin = now - BACKDATED
     certificate = (
         x509.CertificateBuilder()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from common.errors import UpdateCode, UpdateRejected
 from common.plan import Plan
 from common.protocol import SiteFailed, SiteRefused, SiteReply, SiteUpdate, TrainReport, TrainTask
-from server.aggregation.mean import WeightedMean
+from server.aggregation.build import Mean
 from server.records import Outcome, Participation
 from server.validation import check_update, max_credible_norm
 
@@ -31,7 +31,7 @@ class Collected:
         seconds: spent on checking and adding, not on waiting.
     """
 
-    mean: WeightedMean
+    mean: Mean
     participation: tuple[Participation, ...]
     rejections: tuple[Rejection, ...]
     seconds: float
@@ -42,30 +42,30 @@ def collect(
     task: TrainTask,
     asked: tuple[str, ...],
     plan: Plan,
+    mean: Mean,
     clock: Callable[[], float],
 ) -> Collected:
-    """Check each reply as it arrives, add it to the mean and let go of it.
+    """Check each reply as it arrives, add it to `mean`, empty before, and let go of it.
 
-    The first reply of a site to this round counts. Memory does not grow with the number of sites.
+    The first reply of a site to this round counts. Nothing but the mean holds on to an update.
     """
-    collector = _Collector(task, asked, plan)
+    collector = _Collector(task, asked, plan, mean)
     seconds = 0.0
     for reply in replies:
         start_s = clock()
         collector.take(reply)
         seconds += clock() - start_s
         del reply  # else this update would live until the next one is here, beside it
-    return Collected(collector.mean, collector.participation(), tuple(collector.rejections), seconds)
+    return Collected(mean, collector.participation(), tuple(collector.rejections), seconds)
 
 
 class _Collector:
     """The state of one round's collection."""
 
-    def __init__(self, task: TrainTask, asked: tuple[str, ...], plan: Plan) -> None:
-        self.mean = WeightedMean(task.weights.vector.size)
+    def __init__(self, task: TrainTask, asked: tuple[str, ...], plan: Plan, mean: Mean) -> None:
         self.rejections: list[Rejection] = []
         self._outcomes: dict[str, Participation] = {}
-        self._task, self._asked, self._plan = task, asked, plan
+        self._task, self._asked, self._plan, self._mean = task, asked, plan, mean
         self._max_norm = max_credible_norm(task, plan)
 
     def take(self, reply: SiteReply) -> None:
@@ -112,7 +112,7 @@ class _Collector:
             return Participation(site=update.site, outcome=Outcome.LATE, bytes_up=_bytes_up(update))
         weight = _WEIGHTS[self._plan.federation.weighting](report)
         try:
-            self.mean.add(update.delta.vector, weight)
+            self._mean.add(update.delta.vector, weight)
         except OverflowError as error:
             raise UpdateRejected(UpdateCode.ABSURD_NORM, update.site, str(error)) from None
         return _accepted(update)

@@ -24,6 +24,7 @@ from common.certificates import Authority, pem_of, read_authority, read_revoked
 from common.documents import read_document
 from common.durable import commit_folder, storage_errors, write_durably
 from common.errors import EnrollmentError
+from common.generations import generations, next_generation
 from common.identity import IdentityKey
 from common.joining import Host, Port, address_of
 from common.keyfiles import save_key
@@ -33,7 +34,7 @@ from common.schema import Frozen
 from common.sealed import Passphrase
 from server.authority import Issuer, build_revocation_list, create_issuer, open_issuer
 from server.registry import Registry
-from server.server_keys import ServerKeys, generation_folder, make_server_keys
+from server.server_keys import ServerKeys, make_server_keys
 
 _FEDERATION_FILE = "federation.json"
 
@@ -79,6 +80,11 @@ class ServerFolder:
         return self.path / "authority" / "authority.key"
 
     @property
+    def server(self) -> Path:
+        """The generations of the aggregator's own keys."""
+        return self.path / "server"
+
+    @property
     def revocation_list(self) -> Path:
         """The revocation list in PEM form, for a TLS server."""
         return self.path / "authority" / "authority.crl"
@@ -108,7 +114,7 @@ class ServerFolder:
 
     def generations(self) -> list[Path]:
         """The folders of all identities so far, the present one last."""
-        return sorted(path for path in (self.path / "server").glob("[0-9]" * 4) if path.is_dir())
+        return generations(self.server)
 
     def rotations(self) -> tuple[Rotation, ...]:
         """The statements that lead from the first identity to the present one."""
@@ -176,10 +182,9 @@ def _build(folder: ServerFolder, federation: Federation, now: datetime, passphra
     save_key(folder.authority_key, issuer.key, passphrase)
     write_durably(folder.path / "authority" / "authority.crt", pem_of(issuer.certificate).encode())
     folder.write_revocation_list(build_revocation_list(issuer, (), 1, now))
-    first = generation_folder(folder.path / "server", 1)
-    first.mkdir(mode=0o700)
     keys = make_server_keys(issuer, federation.name, federation.hosts, now)
-    keys.save(first, passphrase)
+    with next_generation(folder.server) as first:
+        keys.save(first, passphrase)
     write_durably(folder.path / _FEDERATION_FILE, f"{federation.to_json()}\n".encode())
     details: dict[str, JSON] = {
         "federation": federation.name,

@@ -1,21 +1,19 @@
 """`fedmets-server rotate`: a new identity and a new TLS certificate, without asking anything of the sites."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from common.audit import JSON
-from common.durable import commit_folder, storage_errors, write_durably
+from common.durable import write_durably
 from common.errors import EnrollmentError
+from common.generations import next_generation
 from common.lock import exclusive
 from common.rotation import Rotation, Rotations, sign_rotation
 from common.sealed import Passphrase
 from server.provisioning import Federation, ServerFolder
-from server.server_keys import ServerKeys, generation_folder, make_server_keys
+from server.server_keys import ServerKeys, make_server_keys
 from server.standing import refresh_revocation_list
 
 
@@ -50,17 +48,9 @@ def rotate_server(
             "hosts": federation.hosts,
         }
         folder.audit(now).record("server-keys-rotated", None, details)
-        server = folder.path / "server"
-        with storage_errors(server):
-            for left_by_a_crash in server.glob(".new-*"):
-                shutil.rmtree(left_by_a_crash)
-            building = Path(tempfile.mkdtemp(prefix=".new-", dir=server))
-        try:
+        with next_generation(folder.server) as building:
             new.save(building, passphrase)
             write_durably(building / "rotation.json", f"{rotation.to_json()}\n".encode())
-            commit_folder(building, generation_folder(server, generation))
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
         if more_hosts:
             write_durably(folder.path / "federation.json", f"{federation.to_json()}\n".encode())
         refresh_revocation_list(folder, issuer, folder.registry.all(), now)

@@ -60,7 +60,8 @@ def run_round(round_id: int, model: RoundState, federation: Federation, link: Si
     sites = select_sites(plan, link.online())
     task = TrainTask(plan.fingerprint(), round_id, model.weights)
     replies = link.train(sites, task, plan.federation.deadline_s)  # yields as they arrive
-    collected = collect(replies, task, sites, plan, federation.clock)
+    mean = federation.aggregator.empty_mean(model.weights.vector.size)
+    collected = collect(replies, task, sites, plan, mean, federation.clock)
     new = _advance(model, round_id, collected, federation, start_s)
     federation.store.commit(new)  # on disk before anyone is told
     _tell_audit(federation, new.record, collected)

@@ -87,8 +87,3 @@ def make_server_keys(issuer: Issuer, federation: str, hosts: Sequence[str], now:
         tls_key,
         issue(issuer, Holder(federation, Role.GATEWAY, federation), tls_key.public_key(), now, names),
     )
-
-
-def generation_folder(server: Path, generation: int) -> Path:
-    """The folder of a generation: 2 is server/0002."""
-    return server / f"{generation:04d}"

@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from cryptography import x509
-
 from common.certificates import Holder, Role
 from common.errors import TrustCode, TrustError
 from common.identity import Bytes, Domain, PublicIdentity, Signature
@@ -26,19 +24,6 @@ def verify_site(
     certificate, _ = credential.certificates()
     folder.authority().check(certificate, Holder(folder.federation.name, Role.SITE, site), now)
     PublicIdentity.from_text(credential.identity_key).verify(domain, payload, signature)
-
-
-def check_node_certificate(folder: ServerFolder, certificate: x509.Certificate, now: datetime) -> str:
-    """Return the name of the active site whose node this TLS client certificate belongs to; raises TrustError."""
-    federation = folder.federation.name
-    for entry in folder.registry.all():
-        if any(certificate == credential.certificates()[1] for credential in entry.credentials):
-            _active(folder, entry.name)
-            folder.authority().check(certificate, Holder(federation, Role.NODE, entry.name), now)
-            return entry.name
-    raise TrustError(
-        TrustCode.UNKNOWN_SITE, f"serial {certificate.serial_number:x} is no enrolled site's certificate"
-    )
 
 
 def node_keys(folder: ServerFolder, now: datetime) -> dict[str, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from server.records import RoundRecord, RoundState, initial_state
 
 Note: TypeAlias = Callable[[str, int | None, str], None]
 KEEP_WEIGHTS = 3
+SET_ASIDE = "commit-corrupt"  # the event of a damaged commit: its round is not one of the run's any more
 _ADVICE = "restore a backup or start again with an empty folder"
 
 
@@ -132,4 +133,4 @@ class RunStore:
             if aside.exists():
                 shutil.rmtree(aside)
             commit.rename(aside)
-        self._note("commit-corrupt", round_id, f"{why}; the damaged commit is now {aside.name}")
+        self._note(SET_ASIDE, round_id, f"{why}; the damaged commit is now {aside.name}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from common.durable import write_durably
-from common.errors import FedmetsError
+from common.expiry import refuse_failed
 from common.fingerprints import grouped, parse_fingerprint
 from common.passphrase import given_passphrase, passphrase_for
 from server.enrollment import enroll_site
@@ -184,9 +184,7 @@ def status(folder: Dir, as_json: AsJson = False) -> None:
     else:
         for line in found.lines():
             print(line)
-    if found.level == "fail":
-        failed = ", ".join(finding.what for finding in found.findings if finding.level == "fail")
-        raise FedmetsError(f"{folder}: does not hold: {failed}; the lines above say what to do")
+    refuse_failed(found.findings, folder)
 
 
 def _set(folder: Path, site: str, standing: Status, passphrase_file: Path | None, as_json: bool) -> None:

@@ -56,7 +56,7 @@ def trust_status(folder: ServerFolder, now: datetime) -> TrustStatus:
         ),
         expiry_of(identity, "aggregator identity", rotate, now),
         expiry_of(tls, "server TLS certificate", rotate, now),
-        *(finding for entry in entries if entry.status is not Status.REMOVED for finding in _of_site(entry, now)),
+        *(_of_site(entry, now) for entry in entries if entry.status is not Status.REMOVED),
     ]
     missing = unlisted_revocations(folder, now)
     if missing:
@@ -72,8 +72,9 @@ def trust_status(folder: ServerFolder, now: datetime) -> TrustStatus:
     )
 
 
-def _of_site(entry: SiteEntry, now: datetime) -> list[Finding]:
+def _of_site(entry: SiteEntry, now: datetime) -> Finding:
     """Both certificates of a site end together, so the first to end speaks for the pair."""
     first = min(entry.current.certificates(), key=lambda certificate: certificate.not_valid_after_utc)
     advice = f"ask {entry.name} to run: fedmets-site renew"
-    return [expiry_of(first, f"certificates of site {entry.name}", advice, now)]
+    too_late = f"remove {entry.name} and ask it to run fedmets-site request in another folder"
+    return expiry_of(first, f"certificates of site {entry.name}", advice, now, too_late)

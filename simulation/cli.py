@@ -62,10 +62,7 @@ def run(
     options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
     with build_progress(as_json) as progress:
         outcome = run_experiment(experiment, out, options, progress)
-    if as_json:
-        print(json.dumps({"event": "result", "status": outcome.status, "path": str(out / "result.json")}))
-    else:
-        print(outcome.text)
+    _tell_end(outcome.status, outcome.text, out / "result.json", as_json)
     raise typer.Exit(EXIT_CODES[outcome.status])
 
 
@@ -98,10 +95,7 @@ def study(
     options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
     with build_progress(as_json) as progress:
         summary = run_study(experiment, out, seeds, options, progress)
-    if as_json:
-        print(json.dumps({"event": "result", "status": summary.status, "path": str(out / "study.json")}))
-    else:
-        print(summary.text)
+    _tell_end(summary.status, summary.text, out / "study.json", as_json)
     raise typer.Exit(EXIT_CODES[summary.status])
 
 
@@ -171,6 +165,10 @@ def bench_phantom(
 def main() -> None:
     """Entry point of `fedmets-sim`."""
     sys.exit(run_app(app, "fedmets-sim"))
+
+
+def _tell_end(status: str, text: str, path: Path, as_json: bool) -> None:
+    print(json.dumps({"event": "result", "status": status, "path": str(path)}) if as_json else text)
 
 
 def _arms(text: str) -> tuple[str, ...]:

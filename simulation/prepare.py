@@ -8,6 +8,8 @@ from pathlib import Path
 from client.data.adapters.build import label_rule, list_cases
 from client.data.cache import ensure_prepared
 from client.data.case import Case, LabelRule, Listing, Quarantined
+from client.data.preprocessing import Recipe
+from client.data.quality import counts_by_reason
 from client.data.splits import split_sites
 from client.device import torch_device
 from common.config import DataSection
@@ -42,7 +44,8 @@ def prepare_sites(experiment: Experiment, folder: Path, workers: Workers, progre
     partition = divide(experiment, section, listing, rule)
     known_bad = {bad.exam for bad in listing.quarantined}
     cases = [case for site in partition.sites.values() for case in site if case.exam not in known_bad]
-    keys, rejected = _prepare_all(experiment, section, rule, cases, folder, workers, progress)
+    recipe = Recipe(experiment.sequences, experiment.preprocessing, rule, section.brain_mask_command)
+    keys, rejected = _prepare_all(cases, recipe, folder / CACHE_FOLDER, workers, progress)
     if not keys:
         raise DataError(
             f"{section.root}: none of its {len(cases)} cases can be used ({_reasons(rejected)}); "
@@ -83,19 +86,12 @@ def divide(experiment: Experiment, section: DataSection, listing: Listing, rule:
 
 
 def _prepare_all(
-    experiment: Experiment,
-    section: DataSection,
-    rule: LabelRule,
-    cases: Sequence[Case],
-    folder: Path,
-    workers: Workers,
-    progress: Progress,
+    cases: Sequence[Case], recipe: Recipe, cache: Path, workers: Workers, progress: Progress
 ) -> tuple[dict[str, str], tuple[Quarantined, ...]]:
     progress.stage("preprocessing", len(cases))
     keys: dict[str, str] = {}
     rejected = []
-    settings = (experiment, rule, section.brain_mask_command, folder / CACHE_FOLDER)
-    for case, outcome in in_turn(workers, prepare_job, cases, lambda case: (case, *settings)):
+    for case, outcome in in_turn(workers, prepare_job, cases, lambda case: (case, recipe, cache)):
         if isinstance(outcome, Quarantined):
             rejected.append(outcome)
             _tell(outcome, progress)
@@ -105,15 +101,10 @@ def _prepare_all(
     return keys, tuple(rejected)
 
 
-def prepare_job(
-    case: Case, experiment: Experiment, rule: LabelRule, mask_command: tuple[str, ...] | None, cache: Path
-) -> str | Quarantined:
+def prepare_job(case: Case, recipe: Recipe, cache: Path) -> str | Quarantined:
     """Preprocess one case into the cache; the key, or why it cannot be used."""
-    spec, sequences = experiment.preprocessing, experiment.sequences
     try:
-        return ensure_prepared(
-            case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command, folder=cache
-        )
+        return ensure_prepared(case, recipe, cache)
     except CaseRejected as rejection:
         return Quarantined(case.patient, case.exam, rejection.reason, rejection.detail)
 
@@ -124,7 +115,7 @@ def _split(
     usable = {name: tuple(c for c in cases if c.exam in keys) for name, cases in partition.sites.items()}
     patients = {name: sorted({case.patient for case in cases}) for name, cases in usable.items()}
     splits = split_sites(patients, experiment.split)
-    reasons = {case.exam: case.reason for case in bad}
+    bad_exams = {case.exam: case for case in bad}
     sites = []
     for name, cases in usable.items():
         by_role: dict[str, list[CaseRef]] = {"train": [], "validation": [], "test": []}
@@ -132,14 +123,15 @@ def _split(
             by_role[splits.roles[name][case.patient]].append(
                 CaseRef(patient=case.patient, exam=case.exam, key=keys[case.exam])
             )
-        put_aside = Counter(reasons[case.exam].value for case in partition.sites[name] if case.exam in reasons)
         sites.append(
             SiteCases(
                 name=name,
                 training=tuple(by_role["train"]),
                 validation=tuple(by_role["validation"]),
                 test=tuple(by_role["test"]),
-                quarantined=dict(sorted(put_aside.items())),
+                quarantined=counts_by_reason(
+                    bad_exams[case.exam] for case in partition.sites[name] if case.exam in bad_exams
+                ),
             )
         )
     return Prepared(

@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,14 +14,6 @@ from rich.progress import Progress as RichBars
 
 class Progress(Protocol):
     """A run tells of stages with a known number of steps, and of remarks."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End, whatever happened."""
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         """A stage of `total` steps begins, `done` of them made in an earlier invocation."""
@@ -34,11 +26,11 @@ class Progress(Protocol):
 
 
 class TerminalProgress:
-    """Bars with the time left, for a person at a terminal."""
+    """Bars with the time left, for a person at a terminal; they are drawn while `bars` is entered."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
-        self._bars = RichBars(
+        self.bars = RichBars(
             TextColumn("{task.description:<14}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
@@ -50,21 +42,12 @@ class TerminalProgress:
         )
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
     def stage(self, name: str, total: int, done: int = 0) -> None:
-        self._task = self._bars.add_task(name, total=total, completed=done, text="")
+        self._task = self.bars.add_task(name, total=total, completed=done, text="")
 
     def advance(self, text: str) -> None:
         if self._task is not None:
-            self._bars.update(self._task, advance=1, text=text)
+            self.bars.update(self._task, advance=1, text=text)
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)
@@ -76,14 +59,6 @@ class PlainProgress:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._name, self._total, self._done, self._done_before, self._since_s = "", 0, 0, 0, 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stream.flush()
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         self._name, self._total, self._done, self._done_before = name, total, done, done
@@ -110,14 +85,6 @@ class JsonProgress:
         self._stream = stream
         self._name, self._total, self._done = "", 0, 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stream.flush()
-
     def stage(self, name: str, total: int, done: int = 0) -> None:
         self._name, self._total, self._done = name, total, done
         self._say({"event": "stage", "stage": name, "total": total, "done": done})
@@ -139,15 +106,6 @@ class WatchedProgress:
     def __init__(self, inner: Progress, after_step: Callable[[], None]) -> None:
         self._inner, self._after_step = inner, after_step
 
-    def __enter__(self) -> Self:
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)
-
     def stage(self, name: str, total: int, done: int = 0) -> None:
         self._inner.stage(name, total, done)
 
@@ -159,8 +117,14 @@ class WatchedProgress:
         self._inner.note(text)
 
 
-def build_progress(as_json: bool) -> Progress:
+@contextmanager
+def build_progress(as_json: bool) -> Iterator[Progress]:
     """JSON when asked for, bars on a terminal, plain lines otherwise."""
     if as_json:
-        return JsonProgress(sys.stdout)
-    return TerminalProgress(sys.stderr) if sys.stderr.isatty() else PlainProgress(sys.stderr)
+        yield JsonProgress(sys.stdout)
+    elif not sys.stderr.isatty():
+        yield PlainProgress(sys.stderr)
+    else:
+        progress = TerminalProgress(sys.stderr)
+        with progress.bars:
+            yield progress

@@ -50,6 +50,16 @@ class Finished:
     result: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What every step of a run works with: where it writes, who computes, who keeps time and who is told."""
+
+    folder: Path
+    workers: Workers
+    stopwatch: Stopwatch
+    progress: Progress
+
+
 def run_experiment(experiment: Experiment, folder: Path, options: Options, progress: Progress) -> Finished:
     """Run an experiment, or go on with it where an earlier call stopped.
 
@@ -61,13 +71,12 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
     with claim_folder(folder, experiment), Stopwatch(folder / SECONDS_FILE) as stopwatch:
         progress = WatchedProgress(progress, stopwatch.save_now_and_then)
         with Workers(experiment.runtime.workers, experiment.training.threads, folder / LOG_FILE) as workers:
-            prepared = _prepare(experiment, folder, workers, stopwatch, progress)
-            federated = None
-            if "federated" in options.arms:
-                federated = _federate(prepared, folder, workers, stopwatch, progress)
-            baselines = _train_baselines(prepared, folder, options.arms, workers, stopwatch, progress)
+            means = _Means(folder, workers, stopwatch, progress)
+            prepared = _prepare(experiment, means)
+            federated = _federate(prepared, means) if "federated" in options.arms else None
+            baselines = _train_baselines(prepared, options.arms, means)
             status = how_it_ended(prepared, federated, baselines, options.arms)
-            judged = _judge(prepared, federated, baselines, status, folder, workers, stopwatch, progress)
+            judged = _judge(prepared, federated, baselines, status, means)
         result = build_result(judged)
         _release(judged, result, describe_cohort(experiment), folder)
         result["seconds"] = stopwatch.totals()  # so far, for the page; result.json gets the end
@@ -77,31 +86,27 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
     return Finished(str(judged.status), headline(result, folder), result)
 
 
-def _prepare(
-    experiment: Experiment, folder: Path, workers: Workers, stopwatch: Stopwatch, progress: Progress
-) -> Prepared:
-    with stopwatch.part("prepare"):
-        prepared = prepare_sites(experiment, folder, workers, progress)
-        save_prepared(prepared, folder)
+def _prepare(experiment: Experiment, means: _Means) -> Prepared:
+    with means.stopwatch.part("prepare"):
+        prepared = prepare_sites(experiment, means.folder, means.workers, means.progress)
+        save_prepared(prepared, means.folder)
     for note in prepared.notes:
-        progress.note(note)
+        means.progress.note(note)
     return prepared
 
 
-def _federate(
-    prepared: Prepared, folder: Path, workers: Workers, stopwatch: Stopwatch, progress: Progress
-) -> RunResult:
+def _federate(prepared: Prepared, means: _Means) -> RunResult:
     """The federated arm: server/rounds.py over sites in worker processes."""
     plan = prepared.plan
-    federation = open_federation(plan, folder, time.perf_counter, time.time, progress.note)
-    link = InProcessLink(folder, plan.sites, workers)
+    federation = open_federation(plan, means.folder, time.perf_counter, time.time, means.progress.note)
+    link = InProcessLink(means.folder, plan.sites, means.workers)
     latest = federation.store.latest(plan)
-    progress.stage("federated", plan.federation.rounds, latest.round_id if latest else 0)
+    means.progress.stage("federated", plan.federation.rounds, latest.round_id if latest else 0)
 
     def on_round(record: RoundRecord) -> None:
-        credit_round(record, stopwatch)
-        stopwatch.save()
-        progress.advance(_describe_round(record))
+        credit_round(record, means.stopwatch)
+        means.stopwatch.save()
+        means.progress.advance(_describe_round(record))
 
     return run_federation(federation, link, on_round)
 
@@ -129,19 +134,12 @@ def _describe_round(record: RoundRecord) -> str:
     return f"loss: {', '.join(parts)}{kept}"
 
 
-def _train_baselines(
-    prepared: Prepared,
-    folder: Path,
-    arms: tuple[str, ...],
-    workers: Workers,
-    stopwatch: Stopwatch,
-    progress: Progress,
-) -> dict[str, RunResult]:
+def _train_baselines(prepared: Prepared, arms: tuple[str, ...], means: _Means) -> dict[str, RunResult]:
     baselines = baselines_of(prepared, arms)
     if not baselines:
         return {}
-    with stopwatch.part("train"):
-        return train_baselines(prepared, baselines, folder, workers, progress)
+    with means.stopwatch.part("train"):
+        return train_baselines(prepared, baselines, means.folder, means.workers, means.progress)
 
 
 def how_it_ended(
@@ -166,18 +164,15 @@ def _judge(
     federated: RunResult | None,
     baselines: Mapping[str, RunResult],
     status: RunStatus,
-    folder: Path,
-    workers: Workers,
-    stopwatch: Stopwatch,
-    progress: Progress,
+    means: _Means,
 ) -> Judged:
     """Score every finished model on every site's test cases; a federation that never moved has no model."""
     models = {name: result.model.weights for name, result in baselines.items()}
     if federated is not None and federated.status is not RunStatus.FAILED:
         models = {"federated": federated.model.weights, **models}
     candidates = tuple(Candidate(name, weights) for name, weights in models.items())
-    with stopwatch.part("evaluate"):
-        scores = score_candidates(prepared, candidates, folder, workers, progress)
+    with means.stopwatch.part("evaluate"):
+        scores = score_candidates(prepared, candidates, means.folder, means.workers, means.progress)
     return Judged(
         prepared=prepared,
         status=status,

@@ -13,7 +13,6 @@ from common.metrics.scores import CaseScores
 from common.model.build import build_model
 from common.model.weights import load_weights
 from common.weights import Weights
-from simulation.arms import local_rows
 from simulation.config import Experiment
 from simulation.report.content import ReportContent, SliceExample
 from simulation.report.slices import choose_cases, cut_slice
@@ -27,16 +26,13 @@ def report_content(
     """Gather everything for the page; predicts the few cases whose slices are shown anew."""
     sites = {site.name: open_site(folder, site.name) for site in judged.prepared.sites}
     shown = next((name for name in ("federated", "pooled", *judged.models) if name in judged.models), None)
-    local = tuple(score for scores in local_rows(judged.scores).values() for score in scores)
-    arms = {name: scores for name, scores in judged.scores.items() if name in ("federated", "pooled")}
     return ReportContent(
         name=experiment.name,
         result=result,
         config_text=config_text,
-        arm_scores={**arms, "local": local} if local else arms,
+        federated_scores=judged.scores.get("federated", ()),
         lesion_volumes_mm3={name: _volumes_mm3(site) for name, site in sites.items()},
         slices=_slices(judged.models[shown], judged.scores[shown], sites) if shown else (),
-        notes=judged.prepared.notes,
         cohort=describe_cohort(experiment),
     )
 

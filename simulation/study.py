@@ -50,7 +50,7 @@ def run_study(
         text = study_markdown(f"{experiment.name} ({cohort})", summary)
         write_durably(folder / "study.json", json.dumps({**summary, "results": results}, indent=1).encode())
         write_durably(folder / "study.md", text.encode())
-        write_study(folder / "study.html", experiment.name, results, options.config_text, cohort=cohort)
+        write_study(folder / "study.html", experiment.name, results, summary, options.config_text, cohort)
     return StudySummary(study_status(results), text, summary)
 
 

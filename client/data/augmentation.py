@@ -102,13 +102,6 @@ def apply_change(image: torch.Tensor, label: torch.Tensor, change: Change) -> tu
     return image * brain, label
 
 
-def augment(
-    image: torch.Tensor, label: torch.Tensor, spec: AugmentationSpec, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw and apply at once; shapes as in `apply_change`."""
-    return apply_change(image, label, draw_change(spec, image.shape[0], rng))
-
-
 def _angles(degrees: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     return np.deg2rad(rng.uniform(-degrees, degrees, size=3))
 

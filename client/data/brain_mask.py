@@ -125,10 +125,10 @@ def _finish(arguments: list[str]) -> tuple[int, bytes]:
     ) as running:
         try:
             _, complaint = running.communicate(timeout=MASK_COMMAND_DEADLINE_S)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            raise
+        finally:
+            if running.returncode is None:  # not polled: a program that has ended may have left others behind
+                with suppress(ProcessLookupError):
+                    os.killpg(running.pid, signal.SIGKILL)
     return running.returncode, complaint
 
 

@@ -16,12 +16,11 @@ import numpy as np
 import scipy
 
 from client.data.cache_entry import DamagedEntry, NoEntry, read_entry, write_entry
-from client.data.case import Case, LabelRule, PreparedCase
-from client.data.preprocessing import prepare, required_files
+from client.data.case import Case, PreparedCase
+from client.data.preprocessing import Recipe, prepare, required_files
 from client.data.quality import check_file
 from common.durable import commit_folder, storage_errors
 from common.errors import CaseReason, CaseRejected, StorageError
-from common.plan import PreprocessingSpec
 from common.schema import canonical_json
 
 PREPROCESSING_VERSION = 1
@@ -30,53 +29,27 @@ PREPROCESSING_VERSION = 1
 _ATTEMPTS = 5
 
 
-def prepare_cached(
-    case: Case,
-    *,
-    sequences: tuple[str, ...],
-    spec: PreprocessingSpec,
-    rule: LabelRule | None,
-    mask_command: tuple[str, ...] | None = None,
-    folder: Path,
-) -> PreparedCase:
-    """As `prepare`, from the cache in `folder` where it holds the case; a damaged entry is made anew.
+def ensure_prepared(case: Case, recipe: Recipe, folder: Path) -> str:
+    """The key of the case's sound entry in `folder`, which is made where it is missing or damaged.
 
-    The arrays are memory-mapped and read-only. A rejection is not cached: it costs little, and ends with the
-    repair.
+    A rejection is not cached: it costs little, and ends with the repair.
 
     Raises:
         CaseRejected: as `prepare`.
         StorageError: the cache cannot be read or written; names the folder.
     """
-    key = ensure_prepared(
-        case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command, folder=folder
-    )
-    return open_prepared(folder, key)
-
-
-def ensure_prepared(
-    case: Case,
-    *,
-    sequences: tuple[str, ...],
-    spec: PreprocessingSpec,
-    rule: LabelRule | None,
-    mask_command: tuple[str, ...] | None = None,
-    folder: Path,
-) -> str:
-    """As `prepare_cached`, for whoever opens the case later: the key of its sound entry."""
-    key = cache_key(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command)
+    key = cache_key(case, recipe)
     for _ in range(_ATTEMPTS):
         if _find(folder, key) is not None:
             return key
-        prepared = prepare(case, sequences=sequences, spec=spec, rule=rule, mask_command=mask_command)
-        _publish(prepared, folder, key)
+        _publish(prepare(case, recipe), folder, key)
     raise StorageError(
         f"{folder / key}: the entry vanishes as often as it is written; give each site its own cache"
     )
 
 
 def open_prepared(folder: Path, key: str) -> PreparedCase:
-    """The case under a key that `prepare_cached` has filled, memory-mapped.
+    """The case under a key that `ensure_prepared` gave; its arrays are memory-mapped and read-only.
 
     Raises:
         StorageError: there is no sound entry.
@@ -87,14 +60,7 @@ def open_prepared(folder: Path, key: str) -> PreparedCase:
         raise StorageError(f"{error}; prepare the case again") from None
 
 
-def cache_key(
-    case: Case,
-    *,
-    sequences: tuple[str, ...],
-    spec: PreprocessingSpec,
-    rule: LabelRule | None,
-    mask_command: tuple[str, ...] | None = None,
-) -> str:
+def cache_key(case: Case, recipe: Recipe) -> str:
     """Hex sha256 over the bytes of every file that is read and over all that decides what becomes of them.
 
     Paths do not enter: the same case copied elsewhere has the same key.
@@ -102,20 +68,20 @@ def cache_key(
     Raises:
         CaseRejected: a file that the plan needs is missing or cannot be read.
     """
-    files = {name: _sha256(path, name, case.exam) for name, path in required_files(case, sequences, rule).items()}
-    known = case.metadata
-    recipe = {
+    files = {name: _sha256(path, name, case.exam) for name, path in required_files(case, recipe).items()}
+    known, rule = case.metadata, recipe.rule
+    content = {
         "version": PREPROCESSING_VERSION,
         "libraries": [np.__version__, scipy.__version__, nib.__version__],
         "case": [case.patient, case.exam],
         "metadata": [known.age_years, known.sex, known.primary_cancer, known.field_strength_t],
         "files": files,
-        "sequences": sequences,
-        "spec": spec.model_dump(mode="json"),
+        "sequences": recipe.sequences,
+        "spec": recipe.spec.model_dump(mode="json"),
         "rule": None if rule is None else [sorted(rule.mapping.items()), sorted(rule.ignored)],
-        "mask_command": mask_command,
+        "mask_command": recipe.mask_command,
     }
-    return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def _sha256(path: Path, name: str, exam: str) -> str:

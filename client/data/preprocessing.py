@@ -5,6 +5,7 @@ straight onto the final grid, z-score inside the brain.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -35,22 +36,25 @@ _LABEL = "label"
 _BRAIN_MASK = "brain mask"
 
 
-def prepare(
-    case: Case,
-    *,
-    sequences: tuple[str, ...],
-    spec: PreprocessingSpec,
-    rule: LabelRule | None,
-    mask_command: tuple[str, ...] | None = None,
-) -> PreparedCase:
-    """Prepare one case in memory.
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How every case of a dataset is prepared; all of it enters the cache's key.
 
-    Args:
-        case: the files.
+    Attributes:
         sequences: what the plan needs, in channel order; the first sets the native grid.
         spec: spacing and crop.
         rule: how label values become classes; None at inference, where no label is read.
         mask_command: external skull-stripper for images that are neither masked nor stripped.
+    """
+
+    sequences: tuple[str, ...]
+    spec: PreprocessingSpec
+    rule: LabelRule | None
+    mask_command: tuple[str, ...] | None = None
+
+
+def prepare(case: Case, recipe: Recipe) -> PreparedCase:
+    """Prepare one case in memory.
 
     Returns:
         The arrays, in memory. A voxel of the brain that a sequence's field of view misses holds 0, its mean.
@@ -58,7 +62,8 @@ def prepare(
     Raises:
         CaseRejected: with the reason of whatever is wrong first.
     """
-    files = required_files(case, sequences, rule)
+    sequences, rule = recipe.sequences, recipe.rule
+    files = required_files(case, recipe)
     native = read_image(files[sequences[0]], case.exam)
     images = [_stripped_to_zero(_ras(native))]
     for name in sequences[1:]:
@@ -66,8 +71,8 @@ def prepare(
         images.append(_stripped_to_zero(_ras(volume)))
     _require_one_body(case, sequences, images)
     label = _read_label(case, files, rule, native) if rule is not None else None
-    mask = _find_brain(case, files, sequences, images, mask_command)
-    grid = _target_grid(mask, images[0].grid, spec)
+    mask = _find_brain(case, files, recipe, images)
+    grid = _target_grid(mask, images[0].grid, recipe.spec)
     brain = resample(mask, images[0].grid, grid) >= MASK_THRESHOLD
     if not brain.any():
         raise CaseRejected(CaseReason.NO_BRAIN_MASK, case.exam, "the brain is smaller than a voxel of the plan")
@@ -90,19 +95,19 @@ def prepare(
     )
 
 
-def required_files(case: Case, sequences: tuple[str, ...], rule: LabelRule | None) -> Mapping[str, Path]:
+def required_files(case: Case, recipe: Recipe) -> Mapping[str, Path]:
     """The files that preparation reads: by sequence, "label" (with a rule) and "brain mask" (where given).
 
     Raises:
         CaseRejected: MISSING_SEQUENCE or MISSING_LABEL.
     """
     files = {}
-    for name in sequences:
+    for name in recipe.sequences:
         if name not in case.sequences:
-            detail = f"no {name}; the case has {sorted(case.sequences)}, the plan needs {list(sequences)}"
+            detail = f"no {name}; the case has {sorted(case.sequences)}, the plan needs {list(recipe.sequences)}"
             raise CaseRejected(CaseReason.MISSING_SEQUENCE, case.exam, detail)
         files[name] = case.sequences[name]
-    if rule is not None:
+    if recipe.rule is not None:
         if case.label is None:
             raise CaseRejected(CaseReason.MISSING_LABEL, case.exam, "no label file; add it or leave the case out")
         files[_LABEL] = case.label
@@ -151,13 +156,7 @@ def _read_label(case: Case, files: Mapping[str, Path], rule: LabelRule, native: 
     return label
 
 
-def _find_brain(
-    case: Case,
-    files: Mapping[str, Path],
-    sequences: tuple[str, ...],
-    images: list[Volume],
-    mask_command: tuple[str, ...] | None,
-) -> Mask:
+def _find_brain(case: Case, files: Mapping[str, Path], recipe: Recipe, images: list[Volume]) -> Mask:
     """The brain on the first image's RAS grid."""
     first = images[0].grid
     if _BRAIN_MASK in files:
@@ -167,9 +166,10 @@ def _find_brain(
             mask = stripped_mask(image.values != 0, image.grid)
             if mask is not None:
                 return _mask_onto(Volume(mask, image.grid), first, case)
-    if mask_command is not None:
-        return _mask_onto(mask_by_command(mask_command, files[sequences[0]], case.exam), first, case)
-    detail = f"{files[sequences[0]]} is not skull-stripped and has no mask; {HOW_TO_GIVE_A_MASK}"
+    source = files[recipe.sequences[0]]
+    if recipe.mask_command is not None:
+        return _mask_onto(mask_by_command(recipe.mask_command, source, case.exam), first, case)
+    detail = f"{source} is not skull-stripped and has no mask; {HOW_TO_GIVE_A_MASK}"
     raise CaseRejected(CaseReason.NO_BRAIN_MASK, case.exam, detail)
 
 

@@ -5,6 +5,7 @@ https://arxiv.org/abs/1812.06127
 """
 
 from common.weights import Vector, Weights
+from server.aggregation.mean import WeightedMean
 from server.records import OptimizerState
 
 
@@ -17,6 +18,10 @@ class FedAvg:
     FedProx (Algorithm 2) is the same at the server. Its other half, the term (mu / 2) * ||w - w_round||^2 in
     every local step, is the client's duty (client/training.py).
     """
+
+    def empty_mean(self, parameters: int) -> WeightedMean:
+        """Weighted as the plan says: n_k / n in Algorithm 1."""
+        return WeightedMean(parameters)
 
     def step(self, weights: Weights, mean: Vector, state: OptimizerState) -> tuple[Weights, OptimizerState]:
         """Add the mean difference; there is no state."""

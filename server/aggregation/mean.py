@@ -61,11 +61,6 @@ class WeightedMean:
         """How many updates are in the mean."""
         return self._updates
 
-    @property
-    def weight(self) -> int:
-        """The sum of their weights."""
-        return self._weight
-
     def add(self, update: Vector, weight: int) -> None:
         """Add one update, (parameters,) float32; it may be dropped afterwards.
 

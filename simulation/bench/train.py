@@ -52,32 +52,28 @@ def run(steps: int, device: str) -> BenchTrain:
     Neither augments: MONAI's random transforms are not ours, and their difference is not the loop's. Both cut
     the same patches out of the same arrays in memory, clip gradients and follow the poly schedule.
     """
-    target = torch.device(device)
-    model_spec, spec = _setting(device)
-    cases = _cases(spec.patch_size)
     blocks = 1 + -(-steps // _BLOCK)
-    total = blocks * _BLOCK
-    ours = _Ours(model_spec, spec, cases, target, total)
-    plain = _Plain(model_spec, spec, cases, target, total)
+    setup = _set_up(device, blocks * _BLOCK)
+    ours, plain = _Ours(setup), _Plain(setup)
     ours_s: list[float] = []
     plain_s: list[float] = []
     for block in range(blocks):
         turns = ((ours, ours_s), (plain, plain_s))
         for loop, seconds in turns if block % 2 else turns[::-1]:
-            seconds.append(_timed(loop, target))
+            seconds.append(_timed(loop, setup.device))
     difference = max(abs(a - b) for a, b in zip(ours.losses, plain.losses, strict=True))
     ours_ms, plain_ms = (1000 * statistics.median(values[1:]) / _BLOCK for values in (ours_s, plain_s))
     ratios = [plain_block / our_block for our_block, plain_block in zip(ours_s, plain_s, strict=True)]
     return BenchTrain(
         device=device,
-        network=_in_words(model_spec, spec),
-        steps=total - _BLOCK,
+        network=_in_words(setup),
+        steps=setup.steps - _BLOCK,
         threads=torch.get_num_threads(),
         ours_ms=ours_ms,
         plain_ms=plain_ms,
         ratio=statistics.median(ratios[1:]),
         loss_difference=difference,
-        wait_share=_wait_share(model_spec, spec, cases, target, total),
+        wait_share=_wait_share(setup),
     )
 
 
@@ -96,31 +92,38 @@ def render(result: BenchTrain) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What both loops are given: network, training, cases, where, and for how many steps."""
+
+    model: ModelSpec
+    spec: TrainingSpec
+    cases: tuple[PreparedCase, ...]
+    device: torch.device
+    steps: int
+
+    def new_model(self) -> torch.nn.Module:
+        """The untrained network of two channels and two classes: the same weights every time."""
+        return build_model(self.model, 2, 2, _SEED).to(self.device)
+
+
 class _Ours:
     """`client.training.fit`, a block at a time, its optimiser going on."""
 
-    def __init__(
-        self,
-        model_spec: ModelSpec,
-        spec: TrainingSpec,
-        cases: tuple[PreparedCase, ...],
-        device: torch.device,
-        total: int,
-    ) -> None:
+    def __init__(self, setup: _Setup) -> None:
         self.losses: list[float] = []
-        self._spec, self._device, self._total = spec, device, total
-        self._model = build_model(model_spec, 2, 2, _SEED).to(device)
-        self._optimizer = build_optimizer(self._model, spec)
-        self._sampler = PatchSampler(cases, spec, np.random.default_rng(_SEED))
+        self._setup, self._model = setup, setup.new_model()
+        self._optimizer = build_optimizer(self._model, setup.spec)
+        self._sampler = PatchSampler(setup.cases, setup.spec, np.random.default_rng(_SEED))
 
     def block(self) -> None:
         log = fit(
             self._model,
             self._sampler,
-            self._spec,
+            self._setup.spec,
             first_step=len(self.losses),
-            total_steps=self._total,
-            device=self._device,
+            total_steps=self._setup.steps,
+            device=self._setup.device,
             optimizer=self._optimizer,
         )
         self.losses.extend(log.losses)
@@ -129,17 +132,11 @@ class _Ours:
 class _Plain:
     """The loop that one would write with MONAI and torch alone."""
 
-    def __init__(
-        self,
-        model_spec: ModelSpec,
-        spec: TrainingSpec,
-        cases: tuple[PreparedCase, ...],
-        device: torch.device,
-        total: int,
-    ) -> None:
+    def __init__(self, setup: _Setup) -> None:
         self.losses: list[float] = []
-        self._spec, self._device = spec, device
-        self._model = build_model(model_spec, 2, 2, _SEED).to(device).train()
+        spec = setup.spec
+        self._spec, self._device, self._cases = spec, setup.device, setup.cases
+        self._model = setup.new_model().train()
         self._optimizer = torch.optim.SGD(
             self._model.parameters(),
             lr=spec.learning_rate,
@@ -148,12 +145,11 @@ class _Plain:
             weight_decay=spec.weight_decay,
         )
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: learning_rate(spec, step, total) / spec.learning_rate
+            self._optimizer, lambda step: learning_rate(spec, step, setup.steps) / spec.learning_rate
         )
         self._loss = DiceCELoss(
             include_background=False, to_onehot_y=True, softmax=True, smooth_nr=1e-5, smooth_dr=1e-5
         )
-        self._cases = cases
         self._rng, _ = np.random.default_rng(_SEED).spawn(2)  # as PatchSampler does: the same places
 
     def block(self) -> None:
@@ -179,14 +175,15 @@ class _Plain:
         return torch.stack(images), torch.stack(labels).long()
 
 
-def _setting(device: str) -> tuple[ModelSpec, TrainingSpec]:
+def _set_up(device: str, steps: int) -> _Setup:
     """The network for CPUs on a CPU, nnU-Net's on a GPU; the plan's own defaults else."""
     still = AugmentationSpec(flip=0.0, rotate=0.0, scale=0.0, gamma=0.0, noise=0.0, brightness=0.0)
     if device == "cpu":
         model, patch_size = ModelSpec(name="unet_small", channels=(8, 16, 32, 64)), (40, 40, 40)
     else:
         model, patch_size = ModelSpec(), (128, 128, 128)
-    return model, TrainingSpec(steps=_BLOCK, patch_size=patch_size, augmentation=still)
+    spec = TrainingSpec(steps=_BLOCK, patch_size=patch_size, augmentation=still)
+    return _Setup(model, spec, _cases(patch_size), torch.device(device), steps)
 
 
 def _cases(patch_size: tuple[int, int, int]) -> tuple[PreparedCase, ...]:
@@ -220,18 +217,16 @@ def _settle(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _wait_share(
-    model_spec: ModelSpec, still: TrainingSpec, cases: tuple[PreparedCase, ...], device: torch.device, steps: int
-) -> float:
+def _wait_share(setup: _Setup) -> float:
     """One fit as in earnest: augmentation on, long enough for the queue's first fill not to count."""
-    spec = still.model_copy(update={"steps": steps, "augmentation": AugmentationSpec()})
-    model = build_model(model_spec, 2, 2, _SEED)
-    sampler = PatchSampler(cases, spec, np.random.default_rng(_SEED))
-    log = fit(model, sampler, spec, first_step=0, total_steps=steps, device=device)
+    spec = setup.spec.model_copy(update={"steps": setup.steps, "augmentation": AugmentationSpec()})
+    sampler = PatchSampler(setup.cases, spec, np.random.default_rng(_SEED))
+    log = fit(setup.new_model(), sampler, spec, first_step=0, total_steps=setup.steps, device=setup.device)
     return log.data_wait_seconds / log.seconds
 
 
-def _in_words(model_spec: ModelSpec, spec: TrainingSpec) -> str:
-    parameters = parameter_count(build_model(model_spec, 2, 2, _SEED))
+def _in_words(setup: _Setup) -> str:
+    model, spec = setup.model, setup.spec
+    parameters = parameter_count(setup.new_model())
     patch = " x ".join(str(edge) for edge in spec.patch_size)
-    return f"{model_spec.name} {list(model_spec.channels)} ({parameters} parameters), {spec.batch_size} x {patch}"
+    return f"{model.name} {list(model.channels)} ({parameters} parameters), {spec.batch_size} x {patch}"

@@ -10,7 +10,6 @@ ROOT/
 An exam depends on (seed, site name, patient, exam) and the section alone: any order, any process, the same bytes.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +34,6 @@ SUFFIX: dict[Sequence, str] = {
     "t2": "T2Synth",
     "subtraction": "subtraction",
 }
-
-
-def write_cohort(
-    section: PhantomSection, seed: int, root: Path, progress: Callable[[int, int], None] | None = None
-) -> None:
-    """Write a whole cohort in this process; `progress` is told (exams written, exams in all) after each.
-
-    Raises:
-        StorageError: the disk refuses.
-    """
-    requests = exam_list(section, seed)
-    records = []
-    for done, request in enumerate(requests, start=1):
-        records.append(write_exam(request, root))
-        if progress is not None:
-            progress(done, len(requests))
-    finish_cohort(section, seed, tuple(records), root)
 
 
 def exam_list(section: PhantomSection, seed: int) -> tuple[ExamRequest, ...]:

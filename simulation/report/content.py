@@ -55,22 +55,18 @@ class ReportContent:
 
     Attributes:
         name: the experiment's name.
-        result: result.json; rounds, arms, intervals, comparisons, cases, quarantine and seconds are read from it.
+        result: result.json; rounds, arms, comparisons, cases, notes, quarantine and seconds are read from it.
         config_text: the experiment file as the user wrote it.
-        arm_scores: test scores by arm; `local` holds the answers of all local models, one after the other.
-        curves: training loss and validation Dice by round and site; the result's own when left out.
+        federated_scores: the federated model's answers, case by case; the result holds their sums alone.
         lesion_volumes_mm3: reference lesions of all of a site's cases.
         slices: examples, in the order in which they are shown.
-        notes: what a reader must know before believing a number, a sentence each.
         cohort: what the images are, in a few words, such as "generated phantoms, no patients".
     """
 
     name: str
     result: Mapping[str, Any]
     config_text: str
-    arm_scores: Mapping[str, tuple[CaseScores, ...]]
-    curves: tuple[CurvePoint, ...] = ()
+    federated_scores: tuple[CaseScores, ...] = ()
     lesion_volumes_mm3: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     slices: tuple[SliceExample, ...] = ()
-    notes: tuple[str, ...] = ()
     cohort: str = ""

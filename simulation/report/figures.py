@@ -1,8 +1,10 @@
 """The charts of the report, each small enough for a telephone, as inline SVG."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from common.metrics.intervals import Interval
 from common.metrics.scores import LARGE_MM3, SMALL_MM3
@@ -120,28 +122,7 @@ def draw_volumes(volumes_mm3: Mapping[str, Sequence[float]], prefix: str) -> str
     edges = np.logspace(np.floor(low * 4) / 4, np.ceil(high * 4 + 0.01) / 4, 29)
     figure, axis = new_figure(_WIDTH_INCH * 1.5, 0.95 + 0.42 * len(filled))
     for row, volumes in enumerate(filled.values()):
-        counts = np.histogram(volumes, edges)[0]
-        heights = 0.82 * counts / max(counts.max(), 1)
-        axis.bar(
-            edges[:-1],
-            -heights,
-            np.diff(edges),
-            bottom=row + 0.4,
-            align="edge",
-            color=site_colour(row),
-            alpha=0.85,
-        )
-        if volumes.size:
-            axis.plot([np.median(volumes)] * 2, [row - 0.46, row + 0.4], color=INK, linewidth=1.6)
-        axis.axhline(row + 0.4, color=INK, linewidth=0.5, alpha=0.4)
-        axis.annotate(
-            f"{volumes.size}",
-            (1.01, row + 0.2),
-            xycoords=("axes fraction", "data"),
-            fontsize=9,
-            color=INK,
-            va="center",
-        )
+        _draw_histogram(axis, row, volumes, edges)
     for edge in (SMALL_MM3, LARGE_MM3):
         axis.axvline(edge, color=INK, linewidth=1.0, linestyle=(0, (3, 2)), alpha=0.7)
         axis.annotate(
@@ -164,6 +145,25 @@ def draw_volumes(volumes_mm3: Mapping[str, Sequence[float]], prefix: str) -> str
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     return to_svg(figure, f"histograms of {everything.size} lesion volumes by site", prefix)
+
+
+def _draw_histogram(axis: Any, row: int, volumes: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> None:
+    """One site's row: bars as high as the row, the median, and the number of lesions on the right."""
+    counts = np.histogram(volumes, edges)[0]
+    heights = 0.82 * counts / max(counts.max(), 1)
+    ground = row + 0.4
+    axis.bar(edges[:-1], -heights, np.diff(edges), bottom=ground, align="edge", color=site_colour(row), alpha=0.85)
+    if volumes.size:
+        axis.plot([np.median(volumes)] * 2, [row - 0.46, ground], color=INK, linewidth=1.6)
+    axis.axhline(ground, color=INK, linewidth=0.5, alpha=0.4)
+    axis.annotate(
+        f"{volumes.size}",
+        (1.01, row + 0.2),
+        xycoords=("axes fraction", "data"),
+        fontsize=9,
+        color=INK,
+        va="center",
+    )
 
 
 def _spoken(values: Mapping[str, Interval]) -> str:

@@ -55,6 +55,12 @@ def span(interval: Interval, write: Callable[[float], str] = number) -> str:
     return f"{write(interval.low)}\u00a0to\u00a0{write(interval.high)}"
 
 
+def with_span(interval: Interval, write: Callable[[float | None], str]) -> str:
+    """A table's cell: the estimate, and its ends in small where there are any."""
+    ends = f"<small>{span(interval, write)}</small>" if interval.low is not None else ""
+    return f"<b>{write(interval.estimate)}</b>{ends}"
+
+
 def rate(value: float | None) -> str:
     """A number of false positives: 1.0371 is "1.04"."""
     return number(value, 2)

@@ -87,19 +87,23 @@ def write_report(path: Path, content: ReportContent) -> None:
 def render_report(content: ReportContent) -> str:
     """The whole page as text."""
     result = content.result
-    notes = tuple(dict.fromkeys((*content.notes, *result.get("notes", ()))))
+    notes = result.get("notes", ())
     parts = [
         _header(content),
         render_verdict(result),
         f'<aside class="notes"><h2>Read this first</h2>{bullets(map(escape, notes))}</aside>' if notes else "",
-        section("What this means", render_meaning(result, content.arm_scores), "meaning"),
+        section("What this means", render_meaning(result, content.federated_scores), "meaning"),
         section("The arms side by side", render_arms(result), "arms"),
-        section("Lesion size decides", _told(_SIZE, render_bands(content)), "size"),
-        section("Hospital by hospital", _told(_HOSPITALS, render_hospitals(content)), "hospitals"),
-        section("Would another hospital's model do?", _told(_CROSS, render_cross_site(content)), "cross-site"),
+        section("Lesion size decides", _told(_SIZE, render_bands(result)), "size"),
+        section("Hospital by hospital", _told(_HOSPITALS, render_hospitals(result)), "hospitals"),
+        section("Would another hospital's model do?", _told(_CROSS, render_cross_site(result)), "cross-site"),
         _examples(content),
-        section("How unlike the hospitals' lesions are", _told(_VOLUMES, render_volumes(content)), "volumes"),
-        section("Round by round", _told(_CURVES, render_curves(content)), "curves"),
+        section(
+            "How unlike the hospitals' lesions are",
+            _told(_VOLUMES, render_volumes(content.lesion_volumes_mm3)),
+            "volumes",
+        ),
+        section("Round by round", _told(_CURVES, render_curves(result)), "curves"),
         section("Who took part", render_participation(result), "participation"),
         section("Cases put aside", render_quarantine(result), "quarantine"),
         section("Where the time went", render_seconds(result), "seconds"),

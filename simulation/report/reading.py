@@ -7,6 +7,12 @@ from common.metrics.intervals import Interval
 from simulation.report.content import CurvePoint
 
 ARM_NAMES = {"federated": "Federated", "pooled": "Pooled", "local": "Local"}
+MEASURES = {
+    "dice": "Dice",
+    "lesion_sensitivity": "Lesion sensitivity",
+    "lesion_precision": "Lesion precision",
+    "fp_per_scan": "False positives per scan",
+}
 UNKNOWN = Interval(None, None, None, 0)
 
 
@@ -21,6 +27,12 @@ def arm_interval(result: Mapping[str, Any], arm: str, statistic: str) -> Interva
     if statistic in scores.get("intervals", {}):
         return Interval(**scores["intervals"][statistic])
     return Interval(scores.get(statistic), None, None, 0)
+
+
+def dice_at(result: Mapping[str, Any], arm: str, site: str) -> float | None:
+    """Dice of the federated or the pooled model on a site's own test cases."""
+    found: float | None = result.get("arms", {}).get(arm, {}).get("per_site", {}).get(site, {}).get("dice")
+    return found
 
 
 def comparison(result: Mapping[str, Any], name: str, statistic: str) -> Interval:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulation.report.content import ReportContent
 from simulation.report.figures import draw_curves
 from simulation.report.markup import escape, table
 from simulation.report.reading import curves_of, sites_of
@@ -20,9 +19,9 @@ _MOST_COLUMNS = 50
 _PART_NAMES = {"prepare": "prepare: phantoms and preprocessing"}
 
 
-def render_curves(content: ReportContent) -> str:
+def render_curves(result: Mapping[str, Any]) -> str:
     """Training loss and validation Dice."""
-    points = content.curves or curves_of(content.result)
+    points = curves_of(result)
     charts = draw_curves(points, "loss", "Training loss", "loss") + draw_curves(
         points, "dice", "Validation Dice before the round", "dice"
     )

@@ -4,22 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from common.metrics.intervals import Interval
-from common.metrics.scores import VOLUME_BANDS, CaseScores, summarise
+from common.metrics.scores import VOLUME_BANDS, Share
 from simulation.colours import PREDICTION, REFERENCE
-from simulation.report.content import ReportContent, SliceExample
+from simulation.report.content import SliceExample
 from simulation.report.figures import draw_bands, draw_intervals, draw_volumes
-from simulation.report.markup import NONE, escape, number, percent, rate, signed, span, table
+from simulation.report.markup import NONE, escape, number, percent, rate, signed, span, table, with_span
 from simulation.report.pictures import slice_panels
-from simulation.report.reading import ARM_NAMES, arm_interval, arms_of, comparison, sites_of
+from simulation.report.reading import ARM_NAMES, MEASURES, arm_interval, arms_of, comparison, dice_at, sites_of
 
 _ROOMY = 10  # columns of the cross-site matrix that fit a page at full size
 BAND_NAMES = {"under_27": "under 27 mm³", "27_to_275": "27 to 275 mm³", "over_275": "over 275 mm³"}
-_MEASURES = (
-    ("dice", "Dice", number),
-    ("lesion_sensitivity", "Lesion sensitivity", number),
-    ("lesion_precision", "Lesion precision", number),
-    ("fp_per_scan", "False positives per scan", rate),
-)
 _COMPARISONS = (
     ("federated_over_pooled", "federated / pooled"),
     ("federated_minus_pooled", "federated − pooled"),
@@ -37,13 +31,13 @@ def render_arms(result: Mapping[str, Any]) -> str:
             {arm: arm_interval(result, arm, name) for arm in arms},
             title,
             f"arm-{name}",
-            None if write is rate else 1.0,
+            None if name == "fp_per_scan" else 1.0,
         )
-        for name, title, write in _MEASURES
+        for name, title in MEASURES.items()
     )
     rows = [
-        [title, *(_with_span(arm_interval(result, arm, name), write) for arm in arms)]
-        for name, title, write in _MEASURES
+        [title, *(with_span(arm_interval(result, arm, name), _writer(name)) for arm in arms)]
+        for name, title in MEASURES.items()
     ]
     head = ["on all test cases", *(escape(ARM_NAMES[arm]) for arm in arms)]
     return f'<div class="charts pairs">{charts}</div>' + table(head, rows) + _comparison_table(result)
@@ -52,28 +46,26 @@ def render_arms(result: Mapping[str, Any]) -> str:
 def _comparison_table(result: Mapping[str, Any]) -> str:
     rows = []
     for key, label in _COMPARISONS:
-        cells = [comparison(result, key, name) for name, _, _ in _MEASURES]
+        cells = [comparison(result, key, name) for name in MEASURES]
         if any(cell.estimate is not None for cell in cells):
             show = number if "over" in key else signed
             rows.append([label, *(f"{show(c.estimate)}<small>{span(c, show)}</small>" for c in cells)])
     if not rows:
         return ""
-    return table(["paired over patients", *(title for _, title, _ in _MEASURES)], rows)
+    return table(["paired over patients", *MEASURES.values()], rows)
 
 
-def _with_span(interval: Interval, write: Callable[[float | None], str]) -> str:
-    ends = f"<small>{span(interval, write)}</small>" if interval.low is not None else ""
-    return f"<b>{write(interval.estimate)}</b>{ends}"
+def _writer(measure: str) -> Callable[[float | None], str]:
+    return rate if measure == "fp_per_scan" else number
 
 
-def render_hospitals(content: ReportContent) -> str:
+def render_hospitals(result: Mapping[str, Any]) -> str:
     """Dice on each hospital's own test cases, by who trained the model."""
-    result, scores = content.result, content.arm_scores
     cross = result.get("arms", {}).get("local", {}).get("cross_site", {})
     rows = []
     for site in sites_of(result):
         cases = result.get("cases", {}).get(site, {})
-        federated, pooled = (_dice_at(scores.get(arm, ()), site) for arm in ("federated", "pooled"))
+        federated, pooled = (dice_at(result, arm, site) for arm in ("federated", "pooled"))
         own = cross.get(site, {}).get(site)
         others = [row.get(site) for trained, row in cross.items() if trained != site and row.get(site) is not None]
         gain = federated - own if federated is not None and own is not None else None
@@ -102,16 +94,12 @@ def render_hospitals(content: ReportContent) -> str:
     return table(head, rows) if rows else ""
 
 
-def render_bands(content: ReportContent) -> str:
+def render_bands(result: Mapping[str, Any]) -> str:
     """Sensitivity by lesion volume with the counts behind it."""
-    result = content.result
     arms = arms_of(result)
-    reference = next(
-        (content.arm_scores[arm] for arm in arms if arm != "local" and content.arm_scores.get(arm)), ()
-    )
-    if not reference:
+    counts = {band: max((_share(result, arm, band).lesions for arm in arms), default=0) for band in VOLUME_BANDS}
+    if not any(counts.values()):
         return ""
-    counts = {band: share.lesions for band, share in summarise(reference).sensitivity_by_volume.items()}
     values = {arm: [_band_interval(result, arm, band) for band in VOLUME_BANDS] for arm in arms}
     labels = [f"{BAND_NAMES[band]}\n{counts[band]} lesions" for band in VOLUME_BANDS]
     chart = draw_bands(values, labels, "Share of lesions found, by volume", "bands")
@@ -119,35 +107,35 @@ def render_bands(content: ReportContent) -> str:
         [
             BAND_NAMES[band],
             str(counts[band]),
-            *(_found(values[arm][place]) for arm in arms),
+            *(with_span(values[arm][place], percent) for arm in arms),
         ]
         for place, band in enumerate(VOLUME_BANDS)
     ]
     return f'<div class="charts">{chart}</div>' + table(["volume", "lesions", *(ARM_NAMES[a] for a in arms)], rows)
 
 
-def _found(share: Interval) -> str:
-    return f"<b>{percent(share.estimate)}</b><small>{span(share, percent)}</small>"
-
-
 def _band_interval(result: Mapping[str, Any], arm: str, band: str) -> Interval:
     interval = arm_interval(result, arm, f"sensitivity_{band}")
     if interval.estimate is not None:
         return interval
-    share = result.get("arms", {}).get(arm, {}).get("sensitivity_by_volume", {}).get(band, {})
-    return Interval(share.get("value"), None, None, 0)
+    return Interval(_share(result, arm, band).value, None, None, 0)
 
 
-def render_cross_site(content: ReportContent) -> str:
+def _share(result: Mapping[str, Any], arm: str, band: str) -> Share:
+    found = result.get("arms", {}).get(arm, {}).get("sensitivity_by_volume", {}).get(band)
+    return Share(**found) if found else Share(None, 0)
+
+
+def render_cross_site(result: Mapping[str, Any]) -> str:
     """Dice of every local model at every site; below it, the federated and the pooled model at the same sites."""
-    cross = content.result.get("arms", {}).get("local", {}).get("cross_site", {})
+    cross = result.get("arms", {}).get("local", {}).get("cross_site", {})
     if not cross:
         return ""
     tested = list(dict.fromkeys(site for row in cross.values() for site in row))
     values: dict[str, dict[str, float | None]] = {f"{site} alone": dict(row) for site, row in cross.items()}
     for arm in ("federated", "pooled"):
-        if content.arm_scores.get(arm):
-            values[ARM_NAMES[arm].lower()] = {site: _dice_at(content.arm_scores[arm], site) for site in tested}
+        if arm in result["arms"]:
+            values[ARM_NAMES[arm].lower()] = {site: dice_at(result, arm, site) for site in tested}
     known = [value for row in values.values() for value in row.values() if value is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     rows = [[escape(name), *(_heat(row.get(site), low, high) for site in tested)] for name, row in values.items()]
@@ -169,9 +157,9 @@ def _heat(value: float | None, low: float, high: float) -> str:
     return f'<span class="cell" style="background:rgb({ground});color:{ink}">{number(value, 2)}</span>'
 
 
-def render_volumes(content: ReportContent) -> str:
+def render_volumes(volumes_mm3: Mapping[str, Sequence[float]]) -> str:
     """Histograms of lesion volume by site."""
-    chart = draw_volumes(content.lesion_volumes_mm3, "volumes")
+    chart = draw_volumes(volumes_mm3, "volumes")
     return f'<div class="charts">{chart}</div>' if chart else ""
 
 
@@ -199,7 +187,3 @@ def outline_key() -> str:
         f'<span style="border-bottom:3px dashed {PREDICTION}">model</span> '
         "on axial slices seen from the feet; the grey square is the close-up of 48&nbsp;mm.</p>"
     )
-
-
-def _dice_at(scores: Sequence[CaseScores], site: str) -> float | None:
-    return summarise([score for score in scores if score.site == site]).dice

@@ -5,15 +5,7 @@ from typing import Any
 
 from common.metrics.intervals import SEEDS, Interval, t_interval
 from common.metrics.scores import VOLUME_BANDS
-from simulation.report.reading import ARM_NAMES
-
-MEASURES = ("dice", "lesion_sensitivity", "lesion_precision", "fp_per_scan")
-_MEASURE_NAMES = {
-    "dice": "Dice",
-    "lesion_sensitivity": "lesion sensitivity",
-    "lesion_precision": "lesion precision",
-    "fp_per_scan": "false positives per scan",
-}
+from simulation.report.reading import ARM_NAMES, MEASURES
 
 
 def summarise_study(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -44,7 +36,7 @@ def study_markdown(name: str, summary: Mapping[str, Any]) -> str:
     """The summary as Markdown: scores by arm, ratio to pooled, sensitivity by lesion volume."""
     arms = summary["arms"]
     head = ["over seeds " + ", ".join(map(str, summary["seeds"])), *(ARM_NAMES[arm] for arm in arms)]
-    rows = [[_MEASURE_NAMES[m], *(_text(arms[arm][m]) for arm in arms)] for m in MEASURES]
+    rows = [[title, *(_text(arms[arm][m]) for arm in arms)] for m, title in MEASURES.items()]
     for band in VOLUME_BANDS:
         shares = {arm: arms[arm]["sensitivity_by_volume"][band] for arm in arms}
         lesions = max((share["lesions"] for share in shares.values()), default=0)

@@ -9,51 +9,41 @@ from common.metrics.detection import MATCHING_RULE
 from common.metrics.intervals import Interval
 from common.metrics.scores import VOLUME_BANDS
 from simulation.report.figures import draw_bands, draw_intervals
-from simulation.report.markup import bullets, escape, number, ratio, section, signed, span, table
+from simulation.report.markup import bullets, escape, number, ratio, section, signed, span, table, with_span
 from simulation.report.page import DISCLAIMER, page
-from simulation.report.reading import ARM_NAMES
+from simulation.report.reading import ARM_NAMES, MEASURES
 from simulation.report.sections import BAND_NAMES
-from simulation.report.study import MEASURES, summarise_study
-
-_TITLES = {
-    "dice": "Dice",
-    "lesion_sensitivity": "Lesion sensitivity",
-    "lesion_precision": "Lesion precision",
-    "fp_per_scan": "False positives per scan",
-}
 
 
 def write_study(
     path: Path,
     name: str,
     results: Sequence[Mapping[str, Any]],
+    summary: Mapping[str, Any],
     config_text: str,
-    notes: Sequence[str] = (),
-    cohort: str = "",
-) -> dict[str, Any]:
-    """Write the study's page, durably, and return its summary (see study.summarise_study).
+    cohort: str,
+) -> None:
+    """Write the study's page, durably.
 
     Args:
         path: the HTML file.
         name: of the experiment.
         results: result.json of every seed.
+        summary: of those results, by study.summarise_study.
         config_text: the experiment file as the user wrote it.
-        notes: what a reader must know first; those of the results are added.
         cohort: what the images are.
 
     Raises:
         StorageError: the disk is full.
     """
-    summary = summarise_study(results)
-    known = dict.fromkeys([*notes, *(note for result in results for note in result.get("notes", ()))])
-    told = f"{escape(cohort)}. " if cohort else ""
+    notes = dict.fromkeys(note for result in results for note in result.get("notes", ()))
     parts = [
         f"<header><h1>{escape(name)}: study over {len(results)} seeds</h1>"
-        f"<p>{told}Seeds {escape(', '.join(map(str, summary['seeds'])))}.</p>"
+        f"<p>{escape(cohort)}. Seeds {escape(', '.join(map(str, summary['seeds'])))}.</p>"
         f'<p class="device">{DISCLAIMER}</p></header>',
         _status(summary),
         f'<p class="headline">{_headline(summary)}</p>',
-        f'<aside class="notes"><h2>Read this first</h2>{bullets(map(escape, known))}</aside>' if known else "",
+        f'<aside class="notes"><h2>Read this first</h2>{bullets(map(escape, notes))}</aside>' if notes else "",
         section("The arms over seeds", _arms(summary), "arms"),
         section("Lesion size decides", _bands(summary), "size"),
         section("Seed by seed", _seeds(results, summary), "seeds"),
@@ -61,7 +51,6 @@ def write_study(
         section("Configuration", f"<pre>{escape(config_text)}</pre>", "configuration"),
     ]
     write_durably(path, page(f"{name}: study", "".join(parts)).encode())
-    return summary
 
 
 def _status(summary: Mapping[str, Any]) -> str:
@@ -90,22 +79,24 @@ def _arms(summary: Mapping[str, Any]) -> str:
     charts = "".join(
         draw_intervals(
             {arm: Interval(**arms[arm][m]) for arm in arms},
-            _TITLES[m],
+            title,
             f"s-{m}",
             None if m == "fp_per_scan" else 1.0,
         )
-        for m in MEASURES
+        for m, title in MEASURES.items()
     )
-    rows = [[_TITLES[m], *(_cell(Interval(**arms[arm][m])) for arm in arms)] for m in MEASURES]
+    rows = [
+        [title, *(with_span(Interval(**arms[arm][m]), number) for arm in arms)] for m, title in MEASURES.items()
+    ]
     compared = [
-        [label, *(_cell(Interval(**summary[key][m]), plus) for m in MEASURES)]
-        for key, label, plus in (
-            ("federated_over_pooled", "federated / pooled", False),
-            ("federated_minus_local", "federated − local", True),
+        [label, *(with_span(Interval(**summary[key][m]), write) for m in MEASURES)]
+        for key, label, write in (
+            ("federated_over_pooled", "federated / pooled", number),
+            ("federated_minus_local", "federated − local", signed),
         )
         if summary[key]["dice"]["estimate"] is not None
     ]
-    second = table(["within each seed, then averaged", *_TITLES.values()], compared) if compared else ""
+    second = table(["within each seed, then averaged", *MEASURES.values()], compared) if compared else ""
     first = table(["mean over seeds", *(ARM_NAMES[arm] for arm in arms)], rows)
     return f'<div class="charts pairs">{charts}</div>{first}{second}'
 
@@ -119,7 +110,7 @@ def _bands(summary: Mapping[str, Any]) -> str:
     labels = [f"{BAND_NAMES[band]}\n{counts[band]} lesions" for band in VOLUME_BANDS]
     chart = draw_bands(values, labels, "Share of lesions found, by volume", "s-bands")
     rows = [
-        [BAND_NAMES[band], str(counts[band]), *(_cell(values[arm][place]) for arm in arms)]
+        [BAND_NAMES[band], str(counts[band]), *(with_span(values[arm][place], number) for arm in arms)]
         for place, band in enumerate(VOLUME_BANDS)
     ]
     head = ["volume", "lesions, all seeds", *(ARM_NAMES[arm] for arm in arms)]
@@ -137,12 +128,6 @@ def _seeds(results: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> 
         for place, seed in enumerate(summary["seeds"])
     ]
     return table(["seed", "status", *(f"Dice, {arm}" for arm in summary["arms"]), "seconds"], rows)
-
-
-def _cell(interval: Interval, plus: bool = False) -> str:
-    write = signed if plus else number
-    ends = f"<small>{span(interval, write)}</small>" if interval.low is not None else ""
-    return f"<b>{write(interval.estimate)}</b>{ends}"
 
 
 def _definitions(summary: Mapping[str, Any]) -> str:

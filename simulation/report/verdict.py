@@ -18,7 +18,7 @@ from simulation.report.markup import (
     signed_rate,
     span,
 )
-from simulation.report.reading import arm_interval, comparison
+from simulation.report.reading import arm_interval, comparison, dice_at
 
 _STATUS_WORDS = {
     "completed": "every round has every site's work in it",
@@ -101,10 +101,9 @@ def _tile(value: str, label: str, interval: Interval, ends: str) -> str:
     return f'<div class="tile"><b>{value}</b><span>{escape(label)}</span>{told}</div>'
 
 
-def render_meaning(result: Mapping[str, Any], arm_scores: Mapping[str, Sequence[CaseScores]]) -> str:
-    """What the numbers mean, in plain words with counts."""
-    scores = arm_scores.get("federated", ())
-    items = [*_lesions(scores), *_pooling(result), *_sharing(result, scores), *_caution(scores)]
+def render_meaning(result: Mapping[str, Any], scores: Sequence[CaseScores]) -> str:
+    """What the numbers mean, in plain words with counts; `scores` are the federated model's."""
+    items = [*_lesions(scores), *_pooling(result), *_sharing(result), *_caution(scores)]
     return bullets(items)
 
 
@@ -168,15 +167,14 @@ def _more_or_fewer(result: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def _sharing(result: Mapping[str, Any], scores: Sequence[CaseScores]) -> list[str]:
+def _sharing(result: Mapping[str, Any]) -> list[str]:
     """How many hospitals would be better off with the federated model than with their own."""
     cross = result.get("arms", {}).get("local", {}).get("cross_site", {})
-    own = {site: row.get(site) for site, row in cross.items()}
-    ours = {site: summarise([score for score in scores if score.site == site]).dice for site in own}
-    pairs = [(ours[site], value) for site, value in own.items() if value is not None and ours[site] is not None]
+    dice = [(dice_at(result, "federated", site), row.get(site)) for site, row in cross.items()]
+    pairs = [(shared, alone) for shared, alone in dice if shared is not None and alone is not None]
     if not pairs:
         return []
-    better = sum(float(shared or 0.0) > float(alone) for shared, alone in pairs)
+    better = sum(shared > alone for shared, alone in pairs)
     return [
         f"On their own test patients, <b>{better} of {len(pairs)} hospitals</b> get a higher Dice from the "
         "federated model than from the model that they trained alone."

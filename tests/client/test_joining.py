@@ -12,12 +12,12 @@ from client.requesting import request_enrollment, request_renewal
 from client.server_trust import open_site
 from client.site_folder import SiteFolder
 from common.audit import read_audit
-from common.certificates import pem_of
+from common.certificates import Holder, Role, pem_of
 from common.errors import EnrollmentError, KeyFileError, TrustCode, TrustError
 from common.identity import Domain, IdentityKey
 from common.joining import SiteKit, sign_request
 from common.sealed import Passphrase
-from server.authority import create_issuer
+from server.authority import create_issuer, issue
 from server.enrollment import enroll_site
 from tests.trust import DAY_0, Lab, day, hashes, make_lab
 
@@ -232,6 +232,24 @@ def test_a_renewal_kit_of_another_authority_is_refused_even_with_a_fitting_finge
         join_federation(folder, lab.kit_file("north"), compare_with(thief.fingerprint), day(1))
     assert refusal.value.code == TrustCode.WRONG_AUTHORITY
     assert folder.pending() is not None
+
+
+def test_a_renewal_kit_of_an_aggregator_that_no_rotation_leads_to_is_refused(lab: Lab) -> None:
+    """What a thief of the authority's key alone can make: a flawless kit, signed by an aggregator of his own."""
+    folder = lab.add("north")
+    request_renewal(folder, day(1))
+    genuine = lab.enroll("north", day(1)).kit.body
+    stranger = IdentityKey.generate()
+    holder = Holder("BMFED", Role.AGGREGATOR, "BMFED")
+    certificate = issue(lab.server.issuer(None), holder, stranger.public.key, day(1))
+    body = genuine.model_copy(update={"aggregator": pem_of(certificate)})
+    kit = SiteKit(body=body, signature=stranger.sign(Domain.KIT, body.to_json().encode()))
+    lab.kit_file("north").write_text(kit.to_json())
+    before = folder.joined()
+    with pytest.raises(TrustError) as refusal:
+        lab.join("north", day(1))
+    assert refusal.value.code == TrustCode.BROKEN_ROTATION
+    assert folder.joined() == before
 
 
 def forge_kit(thief: Lab, folder: SiteFolder, name: str) -> SiteKit:

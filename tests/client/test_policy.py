@@ -37,10 +37,6 @@ TASK = TrainTask(
 )
 
 
-def test_a_task_of_the_sites_own_plan_is_admitted() -> None:
-    admit(TASK, SITE)
-
-
 @pytest.mark.parametrize(
     ("task", "site", "code", "words"),
     [

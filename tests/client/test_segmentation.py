@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from client.segmentation import probability_to_mask, segment
+from client.data.case import Case
+from client.data.preprocessing import Recipe, prepare
+from client.segmentation import native_probabilities, probability_to_mask, segment
 from common.model.build import build_model
 from common.model.weights import weights_of
 from common.release import Release, open_release
@@ -126,12 +128,15 @@ def test_result_is_the_same_to_the_byte(release: Release, tmp_path: Path) -> Non
     assert (tmp_path / "first.nii.gz").read_bytes() == (tmp_path / "second.nii.gz").read_bytes()
 
 
-def test_network_of_the_plan_is_built_and_fed_in_the_plans_order(tmp_path: Path) -> None:
-    weights = weights_of(build_model(PLAN.model, PLAN.in_channels, PLAN.out_channels, PLAN.seed))
+def test_the_plans_network_gets_the_releases_weights_and_the_plans_order(tmp_path: Path) -> None:
+    network = build_model(PLAN.model, PLAN.in_channels, PLAN.out_channels, seed=PLAN.seed + 1)
+    weights = weights_of(network)
     release = Release(PLAN, weights, {}, weights.sha256(), 1)
-    images = {"t1c": scan(tmp_path / "t1c.nii.gz", "LPS")} | _flair(tmp_path)
-    segment(release, images, tmp_path / "m.nii.gz", device=CPU)
-    assert nib.load(tmp_path / "m.nii.gz").shape == nib.load(images["t1c"]).shape
+    images = _flair(tmp_path) | {"t1c": scan(tmp_path / "t1c.nii.gz", "LPS")}
+    segment(release, images, tmp_path / "m.nii.gz", probability=tmp_path / "p.nii.gz", device=CPU)
+    case = prepare(Case("p", "p", images), Recipe(PLAN.sequences, PLAN.preprocessing, rule=None))
+    (expected,) = native_probabilities(network, case, PLAN, CPU)
+    np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "p.nii.gz").dataobj), expected)
 
 
 def test_probability_to_mask_by_hand() -> None:

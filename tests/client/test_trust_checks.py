@@ -35,7 +35,10 @@ def test_a_site_hears_of_its_certificates_in_time(lab: Lab, now: float, level: s
     assert worst(findings) == level
     if level != "ok":
         assert levels(findings) == {"site identity certificate": level, "node certificate": level}
-        assert any("run: fedmets-site renew" in finding.advice for finding in findings)
+        advice = (
+            "run: fedmets-site renew" if level == "warn" else "too late to renew: ask the consortium to remove"
+        )
+        assert sum(advice in finding.advice for finding in findings) == 2
 
 
 def test_the_consortium_hears_of_all_certificates_in_time(lab: Lab) -> None:
@@ -43,6 +46,7 @@ def test_the_consortium_hears_of_all_certificates_in_time(lab: Lab) -> None:
     assert levels(trust_status(lab.server, day(340)).findings) == {"server TLS certificate": "warn"}
     late = trust_status(lab.server, day(731))
     assert levels(late.findings) == {"server TLS certificate": "fail", "certificates of site north": "fail"}
+    assert late.findings[-1].advice == "remove north and ask it to run fedmets-site request in another folder"
     set_standing(lab.server, "north", Status.REMOVED, day(1))
     assert "certificates of site north" not in levels(trust_status(lab.server, day(731)).findings)
     assert trust_status(lab.server, day(1)).sites == {"north": "removed"}
@@ -57,6 +61,10 @@ def test_wide_swapped_and_missing_keys_are_found(lab: Lab) -> None:
     other = lab.add("south").joined()
     keys.identity_key.write_bytes(other.identity_key.read_bytes())
     assert "is not the key that this site asked with" in check_trust(lab.site("north"), day(0))[0].finding
+    own = keys.node_key.read_bytes()
+    keys.node_key.write_bytes(other.node_key.read_bytes())
+    assert f"{keys.node_key}: is not the key" in check_trust(lab.site("north"), day(0))[0].finding
+    keys.node_key.write_bytes(own)
     keys.identity_key.unlink()
     assert check_trust(lab.site("north"), day(0))[0].level == "fail"
 

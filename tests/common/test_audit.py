@@ -46,7 +46,13 @@ def edit_and_hash_anew(lines: Lines) -> Lines:
     del values["sha256"]
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     values["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    return [lines[0], json.dumps(values).encode() + b"\n", *lines[2:]]
+    line = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return [lines[0], line.encode() + b"\n", *lines[2:]]
+
+
+def say_twice(lines: Lines) -> Lines:
+    """Most readers take the last of two like keys, some the first: what the hash covers must be all there is."""
+    return [lines[0], lines[1].replace(b'{"loss":0.5', b'{"loss":0.4,"loss":0.5'), *lines[2:]]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,7 @@ def edit_and_hash_anew(lines: Lines) -> Lines:
     [
         (edit, 2),
         (edit_and_hash_anew, 3),
+        (say_twice, 2),
         (lambda lines: lines[1:], 1),
         (lambda lines: [lines[0], *lines[2:]], 2),
         (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 2),
@@ -72,10 +79,10 @@ def test_tampering_is_noticed_at_the_first_bad_line(
 
 
 def test_a_log_goes_on_where_it_ended(path: Path) -> None:
-    head = open_log(path).head
+    *_, before = read_audit(path)
     open_log(path).record("run-resumed", None, {})
     *_, last = read_audit(path)
-    assert (last.seq, last.previous) == (5, head)
+    assert (last.seq, last.previous) == (5, before.sha256)
 
 
 @pytest.mark.parametrize("kept", [1, 40, -1])

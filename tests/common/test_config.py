@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.config import expand_path, read_toml
+from common.config import DataSection, expand_path, read_toml, validate
 from common.errors import ConfigError
 
 
@@ -46,3 +46,21 @@ def test_paths_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_paths_that_lead_nowhere(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("$", r"\$")):
         expand_path(text, Path("/base"), "data.root")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"adapter": "brats_mets", "labels": "three_class"},
+            "labels = 'three_class' belongs to adapter ucsf_bmsr",
+        ),
+        ({"adapter": "brats_mets", "label": "seg.nii.gz"}, "brats_mets knows its own file names"),
+        ({"adapter": "nifti_folders"}, "nifti_folders needs sequences"),
+        ({"adapter": "brats_mets", "label_map": {"1": 1, "2": 1}, "ignore_labels": [2]}, r"and ignored: \[2\]"),
+        ({"adapter": "brats_mets", "label_map": {"1": -1}}, "class indices, 0 or above"),
+    ],
+)
+def test_data_settings_that_do_not_fit_each_other(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"data: .*{said}"):
+        validate(DataSection, {"root": "/data", **values}, "data")

@@ -110,10 +110,10 @@ def test_extra_file_is_refused_by_name(folder: Path) -> None:
         open_release(folder)
 
 
-def test_other_weights_with_a_matching_file_hash_are_refused(folder: Path) -> None:
+def test_a_manifest_that_names_another_model_than_its_file_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "model_sha256": "0" * 64}))
-    with pytest.raises(ModelRefused, match=r"other weights than manifest\.json names"):
+    with pytest.raises(ModelRefused, match=r"manifest\.json: names model sha256 0{12}… but lists"):
         open_release(folder)
 
 

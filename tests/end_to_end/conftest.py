@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from simulation.config import load_experiment
-from simulation.phantom.dataset import write_cohort
 from tests.end_to_end.tiny import Ran, phantom_config, run_here
+from tests.simulation.phantom.cohorts import write_cohort
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import torch
 
 from client.data.adapters.build import label_rule, list_cases
 from client.data.case import PreparedCase
-from client.data.preprocessing import prepare
+from client.data.preprocessing import Recipe, prepare
 from client.data.sampling import PatchSampler
 from client.evaluation import score_cases
 from client.training import fit
@@ -16,8 +16,8 @@ from common.config import DataSection
 from common.metrics.scores import summarise
 from common.model.build import build_model
 from simulation.config import Experiment, load_experiment
-from simulation.phantom.dataset import write_cohort
-from simulation.phantom.difficulty import best_threshold_dice
+from tests.simulation.phantom.cohorts import write_cohort
+from tests.simulation.phantom.difficulty import best_threshold_dice
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo.toml"
 PATIENTS_A_SITE, TEST_PATIENTS_A_SITE, STEPS = 5, 1, 240
@@ -27,11 +27,8 @@ def _cases(experiment: Experiment, root: Path) -> list[PreparedCase]:
     assert experiment.phantom is not None
     write_cohort(experiment.phantom, experiment.seed, root)
     section = DataSection(adapter="ucsf_bmsr", root=root)
-    rule = label_rule(section, experiment.labels)
-    return [
-        prepare(case, sequences=experiment.sequences, spec=experiment.preprocessing, rule=rule)
-        for case in list_cases(section).cases
-    ]
+    recipe = Recipe(experiment.sequences, experiment.preprocessing, label_rule(section, experiment.labels))
+    return [prepare(case, recipe) for case in list_cases(section).cases]
 
 
 @pytest.mark.slow

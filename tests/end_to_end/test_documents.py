@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from simulation.config import load_experiment
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,9 @@ def test_every_file_that_a_guide_links_to_is_there() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_every_configuration_that_ships_is_valid() -> None:
-    for name in ("demo", "study"):
-        assert load_experiment(ROOT / "configs" / f"{name}.toml").name == name
+def test_every_configuration_that_ships_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FEDMETS_REAL_DATA", str(tmp_path))
+    files = sorted((ROOT / "configs").glob("*.toml"))
+    assert {"demo", "study", "real_brats2013"} <= {path.stem for path in files}
+    for path in files:
+        assert load_experiment(path).federation.rounds > 0, path.name

@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ learning_rate = 0.003
 rounds = 3
 """
 SITES = ("north", "south", "west")
+TIMEOUT_S = 120.0
 Edit = tuple[str, str]
 
 
@@ -150,13 +152,18 @@ class Command:
         )
 
     def wait_for(self, start: str) -> None:
-        """Read progress until a line begins like this."""
+        """Read progress until a line begins like this; a run that hangs is killed, which ends its lines."""
         assert self.process.stderr is not None
         seen = []
-        for line in self.process.stderr:
-            seen.append(line)
-            if line.startswith(start):
-                return
+        end = threading.Timer(TIMEOUT_S, self.process.kill)
+        end.start()
+        try:
+            for line in self.process.stderr:
+                seen.append(line)
+                if line.startswith(start):
+                    return
+        finally:
+            end.cancel()
         raise AssertionError(f"ended without a line {start!r}: {''.join(seen)}")
 
     def children(self) -> list[int]:
@@ -169,7 +176,7 @@ class Command:
         """Send a signal, or just wait; exit code, and the rest of stdout and stderr."""
         if send is not None:
             send(self.process.pid)
-        out, err = self.process.communicate(timeout=120)
+        out, err = self.process.communicate(timeout=TIMEOUT_S)
         return self.process.returncode, out, err
 
 

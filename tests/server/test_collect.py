@@ -8,6 +8,7 @@ import pytest
 from common.errors import FailureCode, RefusalCode, UpdateCode
 from common.protocol import CaseSums, SiteFailed, SiteRefused, SiteReply, SiteUpdate
 from common.weights import Weights
+from server.aggregation.mean import WeightedMean
 from server.collect import Collected, collect
 from server.records import Outcome
 from tests.server.builders import SITES, make_plan, make_report, make_task, make_update, with_values
@@ -18,7 +19,7 @@ GOOD = make_update("north", TASK)
 
 
 def collect_all(*replies: SiteReply, asked: tuple[str, ...] = SITES) -> Collected:
-    return collect(replies, TASK, asked, PLAN, clock=lambda: 0.0)
+    return collect(replies, TASK, asked, PLAN, WeightedMean(3), clock=lambda: 0.0)
 
 
 def outcomes(collected: Collected) -> dict[str, str]:
@@ -61,7 +62,7 @@ def test_every_site_of_the_plan_has_one_outcome() -> None:
 def test_counts_of_the_wrong_kind_cost_their_site_only(changes: dict[str, object]) -> None:
     collected = collect_all(reported(**changes), make_update("south", TASK))
     assert outcomes(collected)["north"] == "bad-counts"
-    assert collected.mean.updates == 1 and collected.mean.weight == 10
+    assert collected.mean.updates == 1
 
 
 def test_failed_work_is_on_record_with_its_code() -> None:
@@ -110,7 +111,7 @@ def test_the_largest_credible_norm_is_the_ratio_times_one_plus_the_models() -> N
 def test_values_out_of_the_fixed_points_range_are_an_absurd_norm() -> None:
     plan = make_plan(max_update_ratio=1e9)
     update = replace(with_values(GOOD, 6e5), plan_id=plan.fingerprint())
-    collected = collect([update], make_task(plan), SITES, plan, clock=lambda: 0.0)
+    collected = collect([update], make_task(plan), SITES, plan, WeightedMean(3), clock=lambda: 0.0)
     assert collected.participation[0].code is UpdateCode.ABSURD_NORM
 
 
@@ -140,7 +141,7 @@ def test_work_that_took_longer_than_the_deadline_is_late_and_unused() -> None:
     slow, quick = (
         make_update(site, task, report=make_report(seconds=s)) for site, s in (("north", 2.1), ("south", 2.0))
     )
-    collected = collect([slow, quick], task, SITES, plan, clock=lambda: 0.0)
+    collected = collect([slow, quick], task, SITES, plan, WeightedMean(3), clock=lambda: 0.0)
     assert [site.outcome for site in collected.participation[:2]] == [Outcome.LATE, Outcome.ACCEPTED]
     assert collected.mean.updates == 1
 
@@ -155,7 +156,7 @@ def test_updates_are_weighted_as_the_plan_says(weighting: str, expected: float) 
         replace(make_update("north", task, report=make_report(cases=30, steps=2)), delta=ones),
         replace(make_update("south", task, report=make_report(cases=10, steps=3)), delta=zeros),
     ]
-    mean = collect(replies, task, SITES, plan, clock=lambda: 0.0).mean.mean()
+    mean = collect(replies, task, SITES, plan, WeightedMean(3), clock=lambda: 0.0).mean.mean()
     assert mean.tolist() == pytest.approx([expected] * 3, abs=1e-7)
 
 
@@ -170,10 +171,10 @@ def test_an_update_is_let_go_before_the_next_is_asked_for() -> None:
             yield update
             del update
 
-    assert collect(replies(), TASK, SITES, PLAN, clock=lambda: 0.0).mean.updates == 3
+    assert collect(replies(), TASK, SITES, PLAN, WeightedMean(3), clock=lambda: 0.0).mean.updates == 3
     assert len(alive) == 4
 
 
 def test_seconds_count_the_work_and_not_the_waiting() -> None:
     ticks = iter(range(100))
-    assert collect([GOOD], TASK, SITES, PLAN, clock=lambda: float(next(ticks))).seconds == 1.0
+    assert collect([GOOD], TASK, SITES, PLAN, WeightedMean(3), clock=lambda: float(next(ticks))).seconds == 1.0

@@ -14,7 +14,9 @@ from client.site_folder import SiteFolder
 from common.audit import verify_audit
 from common.errors import EnrollmentError, FedmetsError, TrustCode, TrustError
 from common.identity import Domain, IdentityKey
+from common.joining import RequestBody, sign_request
 from common.lock import exclusive
+from common.node_key import NodeKey
 from server.enrollment import enroll_site
 from server.registry import Status
 from server.site_trust import node_keys, verify_site
@@ -196,19 +198,48 @@ def stranger_signs(document: Any) -> None:
     document["previous_proof"] = json.loads(signature.to_json())
 
 
-def other_federation(document: Any) -> None:
-    document["body"]["renewal"]["authority"] = "0" * 64
-
-
-@pytest.mark.parametrize("change", [no_old_signature, stranger_signs, other_federation])
-def test_a_renewal_that_the_old_identity_did_not_sign_is_refused(lab: Lab, change: Callable[[Any], None]) -> None:
+@pytest.mark.parametrize(
+    ("change", "code"), [(no_old_signature, TrustCode.BAD_SIGNATURE), (stranger_signs, TrustCode.WRONG_KEY)]
+)
+def test_a_renewal_that_the_old_identity_did_not_sign_is_refused(
+    lab: Lab, change: Callable[[Any], None], code: TrustCode
+) -> None:
     lab.add("north")
     request_renewal(lab.site("north"), day(1))
     edit(lab.site("north").request_file, change)
     before = hashes(lab.server.path)
-    with pytest.raises(TrustError):
+    with pytest.raises(TrustError) as refused:
         lab.enroll("north", day(1))
+    assert refused.value.code == code
     assert hashes(lab.server.path) == before
+
+
+def test_a_renewal_for_another_federation_is_refused_whoever_signed_it(lab: Lab) -> None:
+    folder = lab.add("north")
+    request_renewal(folder, day(1))
+    pending = folder.pending()
+    assert pending is not None
+    asked = pending.request().body
+    assert asked.renewal is not None
+    elsewhere = asked.renewal.model_copy(update={"authority": "0" * 64})
+    body = asked.model_copy(update={"renewal": elsewhere})
+    request = sign_request(body, pending.identity(None), pending.node(), folder.joined().identity(None))
+    folder.request_file.write_text(request.to_json())
+    with pytest.raises(TrustError) as refused:
+        lab.enroll("north", day(1))
+    assert refused.value.code == TrustCode.WRONG_AUTHORITY
+
+
+@pytest.mark.parametrize("borrowed", ["identity", "node"])
+def test_a_key_enrolled_under_one_name_is_refused_under_another(lab: Lab, borrowed: str) -> None:
+    keys = lab.add("north").joined()
+    identity = keys.identity(None) if borrowed == "identity" else IdentityKey.generate()
+    node = keys.node() if borrowed == "node" else NodeKey.generate()
+    body = RequestBody(site="south", identity_key=identity.public.text, node_key=node.public.line, made_at=DAY_0)
+    path = lab.root / "request.json"
+    path.write_text(sign_request(body, identity, node).to_json())
+    with pytest.raises(EnrollmentError, match="brings a key that site 'north' was enrolled with"):
+        enroll_site(lab.server, path, lab.root / "kit", DAY_0)
 
 
 def test_suspended_removed_unknown_and_expired_sites_renew_nothing(lab: Lab) -> None:

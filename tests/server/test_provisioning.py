@@ -1,5 +1,4 @@
 import shutil
-import ssl
 import subprocess
 from pathlib import Path
 
@@ -51,17 +50,11 @@ def test_openssl_agrees_with_the_fingerprint(tmp_path: Path) -> None:
     assert text.strip().split("=")[1].replace(":", "").lower() == lab.fingerprint
 
 
-def test_a_tls_server_takes_certificate_and_key(tmp_path: Path) -> None:
-    keys = make_lab(tmp_path).server.server_keys()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(keys.tls_certificate, keys.tls_key)
-
-
 def test_nothing_private_is_open_and_the_log_begins(tmp_path: Path) -> None:
     server = make_lab(tmp_path).server
     assert server.path.stat().st_mode & 0o077 == 0
-    for key in server.path.rglob("*.key"):
-        assert key.stat().st_mode & 0o777 == 0o600
+    modes = {path.name: path.stat().st_mode & 0o777 for path in server.path.rglob("*.key")}
+    assert modes == {"authority.key": 0o600, "identity.key": 0o600, "tls.key": 0o600}
     (record,) = read_audit(server.path / "audit.jsonl")
     assert record.event == "federation-created"
     assert record.time == DAY_0.timestamp()
@@ -81,6 +74,14 @@ def test_a_folder_in_use_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert init_federation(tmp_path / "empty", "OTHER", HOSTS, 8443, day(1)).federation.name == "OTHER"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "fed", "file"]
+
+
+@pytest.mark.parametrize("name", ["B" * 64, "7"])
+def test_the_longest_and_the_shortest_name_fit_the_certificates(tmp_path: Path, name: str) -> None:
+    server = init_federation(tmp_path / "fed", name, ("h" * 253,), 8443, DAY_0)
+    identity, tls = server.server_keys().certificates()
+    for certificate, role in ((identity, Role.AGGREGATOR), (tls, Role.GATEWAY)):
+        server.authority().check(certificate, Holder(name, role, name), DAY_0)
 
 
 def test_a_full_disk_leaves_no_half_federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,7 +149,7 @@ def test_a_crash_while_rotating_leaves_the_old_keys_in_use(lab: Lab, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("server.rotation.commit_folder", crash)
+        patched.setattr("common.generations.commit_folder", crash)
         rotate_server(lab.server, day(1))
     assert accepts(lab, lab.server.identity(None), 1) is None
     assert rotate_server(lab.server, day(1)).body.generation == 2

@@ -9,7 +9,9 @@ import pytest
 from common.audit import read_audit
 from common.errors import CheckpointCorrupt, OutputError, RefusalCode
 from common.protocol import SiteRefused, SiteReply, TrainTask
-from server.records import Outcome, RoundRecord, RunStatus
+from common.weights import Vector, Weights
+from server.aggregation.build import Mean
+from server.records import OptimizerState, Outcome, RoundRecord, RunStatus
 from server.rounds import RunResult, initial_weights, run_federation
 from tests.server.builders import SITES, FakeLink, make_plan, make_update, open_run
 
@@ -61,6 +63,39 @@ def test_one_round_is_the_model_plus_the_weighted_mean(tmp_path: Path) -> None:
         weights=[update.report.cases for update in updates],
     )
     assert np.abs(result.model.weights.vector - (task.weights.vector + mean)).max() < 1e-6
+
+
+class Median:
+    """A robust rule: the middle of the updates, value by value, which no mean of them gives."""
+
+    def __init__(self) -> None:
+        self._updates: list[Vector] = []
+
+    @property
+    def updates(self) -> int:
+        return len(self._updates)
+
+    def add(self, update: Vector, weight: int) -> None:
+        self._updates.append(update)
+
+    def mean(self) -> Vector:
+        return np.median(self._updates, axis=0).astype(np.float32)
+
+
+class MedianAggregator:
+    def empty_mean(self, parameters: int) -> Mean:
+        return Median()
+
+    def step(self, weights: Weights, mean: Vector, state: OptimizerState) -> tuple[Weights, OptimizerState]:
+        return weights.with_vector(weights.vector + mean), state
+
+
+def test_a_robust_rule_takes_the_place_of_the_mean(tmp_path: Path) -> None:
+    federation = replace(open_run(make_plan(rounds=1), tmp_path), aggregator=MedianAggregator())
+    result = run_federation(federation, link := FakeLink(), lambda record: None)
+    (task,) = link.tasks
+    median = np.median([make_update(site, task).delta.vector for site in SITES], axis=0).astype(np.float32)
+    assert np.array_equal(result.model.weights.vector, task.weights.vector + median)
 
 
 def test_no_order_of_arrival_changes_a_bit(tmp_path: Path) -> None:

@@ -66,3 +66,5 @@ def test_the_local_interval_is_of_the_mean_over_models() -> None:
     arm = describe_local(models, SITES, seed=1)
     for name in ("dice", "lesion_sensitivity", "lesion_precision", "fp_per_scan"):
         assert arm["intervals"][name]["estimate"] == pytest.approx(arm[name]), name
+    for band, share in arm["sensitivity_by_volume"].items():
+        assert arm["intervals"][f"sensitivity_{band}"]["estimate"] == pytest.approx(share["value"]), band

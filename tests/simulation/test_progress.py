@@ -1,17 +1,26 @@
 import io
 import json
 import re
+import sys
 
-from simulation.progress import JsonProgress, PlainProgress, TerminalProgress, WatchedProgress, build_progress
+import pytest
+
+from simulation.progress import (
+    JsonProgress,
+    PlainProgress,
+    Progress,
+    TerminalProgress,
+    WatchedProgress,
+    build_progress,
+)
 
 
-def tell(progress: PlainProgress | JsonProgress | TerminalProgress | WatchedProgress) -> None:
+def tell(progress: Progress) -> None:
     """A resumed stage: two of four steps were made before."""
-    with progress:
-        progress.stage("federated", 4, done=2)
-        progress.advance("loss 0.5")
-        progress.note("site west is [bold]late[/bold]")
-        progress.advance("loss 0.4")
+    progress.stage("federated", 4, done=2)
+    progress.advance("loss 0.5")
+    progress.note("site west is [bold]late[/bold]")
+    progress.advance("loss 0.4")
 
 
 def test_plain_lines_count_from_where_the_stage_stood() -> None:
@@ -36,11 +45,21 @@ def test_json_is_one_object_a_line() -> None:
     ]
 
 
-def test_a_terminal_shows_notes_as_they_are_written() -> None:
-    stream = io.StringIO()
-    tell(TerminalProgress(stream))
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_notes_as_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with build_progress(as_json=False) as progress:
+        assert isinstance(progress, TerminalProgress)
+        tell(progress)
     assert "site west is [bold]late[/bold]" in stream.getvalue()
     assert "4/4" in stream.getvalue()
+    assert progress.bars.finished
+    assert not progress.bars.live.is_started
 
 
 def test_watching_changes_nothing_and_hears_every_step() -> None:
@@ -52,5 +71,7 @@ def test_watching_changes_nothing_and_hears_every_step() -> None:
 
 
 def test_json_goes_to_a_program_and_plain_lines_to_a_log() -> None:
-    assert isinstance(build_progress(as_json=True), JsonProgress)
-    assert isinstance(build_progress(as_json=False), PlainProgress)
+    with build_progress(as_json=True) as progress:
+        assert isinstance(progress, JsonProgress)
+    with build_progress(as_json=False) as progress:
+        assert isinstance(progress, PlainProgress)

@@ -23,7 +23,7 @@ from common.config import DataSection
 from common.errors import CaseReason, CaseRejected, DataError
 
 SUFFIXES: Mapping[str, str] = {"t1": "t1n", "t1c": "t1c", "t2": "t2w", "flair": "t2f"}
-_EXAM = re.compile(r"(?P<patient>BraTS-MET-\d+)-\d{3}", re.IGNORECASE)
+_EXAM = re.compile(r"BraTS-MET-\d+-\d{3}", re.IGNORECASE)
 _CORRECTED = "corrected-labels"
 _MAX_DEPTH = 6
 

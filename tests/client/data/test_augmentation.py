@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import affine_transform
 
-from client.data.augmentation import Change, apply_change, augment, draw_change, voxel_matrix
+from client.data.augmentation import Change, apply_change, draw_change, voxel_matrix
 from common.plan import AugmentationSpec
 
 ALWAYS = AugmentationSpec(flip=1.0, rotate=1.0, scale=1.0, gamma=1.0, noise=1.0, brightness=1.0)
@@ -18,6 +18,12 @@ def _patch(shape: tuple[int, int, int] = (10, 12, 14)) -> tuple[torch.Tensor, to
     label = torch.zeros(shape, dtype=torch.int64)
     label[2:5, 2:5, 2:5] = 1
     return image, label
+
+
+def augment(
+    image: torch.Tensor, label: torch.Tensor, spec: AugmentationSpec, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return apply_change(image, label, draw_change(spec, image.shape[0], rng))
 
 
 def test_nothing_drawn_changes_nothing() -> None:

@@ -11,54 +11,51 @@ import numpy as np
 import pytest
 
 from client.data import cache
-from client.data.cache import cache_key, open_prepared, prepare_cached
+from client.data.cache import cache_key, ensure_prepared, open_prepared
 from client.data.case import Case, LabelRule, Metadata, PreparedCase
-from client.data.preprocessing import prepare
+from client.data.preprocessing import Recipe, prepare
 from client.data.volume import header_spacing_mm
 from common.errors import CaseReason, CaseRejected, StorageError
 from common.plan import PreprocessingSpec
 from tests.client.data.heads import SPACING_MM, write_case
 
 SPEC = PreprocessingSpec(spacing_mm=SPACING_MM)
-RULE = LabelRule({1: 1})
-SEQUENCES = ("t1c", "flair")
+RECIPE = Recipe(("t1c", "flair"), SPEC, LabelRule({1: 1}))
 RACER = """
 import sys
 from pathlib import Path
-from client.data.cache import prepare_cached
+from client.data.cache import ensure_prepared, open_prepared
 from client.data.case import LabelRule
+from client.data.preprocessing import Recipe
 from common.plan import PreprocessingSpec
 from tests.client.data.heads import write_case
-case = write_case(Path(sys.argv[1]))
+case, folder = write_case(Path(sys.argv[1])), Path(sys.argv[2])
+recipe = Recipe(("t1c", "flair"), PreprocessingSpec(spacing_mm=(1.5, 1.5, 1.5)), LabelRule({1: 1}))
 print("ready", flush=True)
 sys.stdin.readline()
-spec = PreprocessingSpec(spacing_mm=(1.5, 1.5, 1.5))
 for _ in range(3):
-    found = prepare_cached(
-        case, sequences=("t1c", "flair"), spec=spec, rule=LabelRule({1: 1}), folder=Path(sys.argv[2])
-    )
+    found = open_prepared(folder, ensure_prepared(case, recipe, folder))
 print(found.image.tobytes().hex()[:64], found.image.shape)
 """
 
 
-def key_of(case: Case, sequences: tuple[str, ...] = SEQUENCES, rule: LabelRule | None = RULE) -> str:
-    return cache_key(case, sequences=sequences, spec=SPEC, rule=rule)
+def key_of(case: Case) -> str:
+    return cache_key(case, RECIPE)
 
 
-def cached(case: Case, folder: Path) -> PreparedCase:
-    return prepare_cached(case, sequences=SEQUENCES, spec=SPEC, rule=RULE, folder=folder)
+def cached(case: Case, folder: Path, recipe: Recipe = RECIPE) -> PreparedCase:
+    return open_prepared(folder, ensure_prepared(case, recipe, folder))
 
 
 def test_what_comes_back_is_what_was_prepared(tmp_path: Path) -> None:
     known = Metadata(age_years=61.0, sex="F", primary_cancer="Lung", field_strength_t=1.5)
     case = dataclasses.replace(write_case(tmp_path / "p1", "LPS"), metadata=known)
-    fresh = prepare(case, sequences=SEQUENCES, spec=SPEC, rule=RULE)
-    for found in (cached(case, tmp_path / "cache"), open_prepared(tmp_path / "cache", key_of(case))):
-        assert not found.image.flags.owndata and not found.image.flags.writeable
-        for name in ("image", "label", "mask", "reference", "lesion_voxels"):
-            assert np.array_equal(getattr(found, name), getattr(fresh, name))
-        assert np.array_equal(found.grid.affine, fresh.grid.affine)
-        assert (found.native.shape, found.patient, found.metadata) == (fresh.native.shape, "p1", known)
+    fresh, found = prepare(case, RECIPE), cached(case, tmp_path / "cache")
+    assert not found.image.flags.owndata and not found.image.flags.writeable
+    for name in ("image", "label", "mask", "reference", "lesion_voxels"):
+        assert np.array_equal(getattr(found, name), getattr(fresh, name))
+    assert np.array_equal(found.grid.affine, fresh.grid.affine)
+    assert (found.native.shape, found.patient, found.metadata) == (fresh.native.shape, "p1", known)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [key_of(case)]
 
 
@@ -104,23 +101,23 @@ def test_second_call_does_not_prepare(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_inference_entry_has_no_label(tmp_path: Path) -> None:
     case = write_case(tmp_path / "p1")
-    found = prepare_cached(case, sequences=SEQUENCES, spec=SPEC, rule=None, folder=tmp_path / "cache")
+    found = cached(case, tmp_path / "cache", dataclasses.replace(RECIPE, rule=None))
     assert found.label is None and found.reference is None and found.lesion_voxels.shape == (0, 3)
 
 
 def test_key_follows_content_and_not_place(tmp_path: Path) -> None:
     case = write_case(tmp_path / "a" / "p1")
     assert key_of(write_case(tmp_path / "b" / "p1")) == key_of(case)
-    others = {
-        key_of(case),
-        key_of(case, ("flair", "t1c")),
-        key_of(case, rule=None),
-        key_of(case, rule=LabelRule({1: 1}, frozenset({2}))),
-        key_of(dataclasses.replace(case, patient="p2")),
-        key_of(write_case(tmp_path / "c" / "p1", "LPS")),
-        cache_key(case, sequences=SEQUENCES, spec=PreprocessingSpec(), rule=RULE),
-        cache_key(case, sequences=SEQUENCES, spec=SPEC, rule=RULE, mask_command=("strip",)),
-    }
+    recipes = [
+        RECIPE,
+        dataclasses.replace(RECIPE, sequences=("flair", "t1c")),
+        dataclasses.replace(RECIPE, spec=PreprocessingSpec()),
+        dataclasses.replace(RECIPE, rule=None),
+        dataclasses.replace(RECIPE, rule=LabelRule({1: 1}, frozenset({2}))),
+        dataclasses.replace(RECIPE, mask_command=("strip",)),
+    ]
+    others = {cache_key(case, recipe) for recipe in recipes}
+    others |= {key_of(dataclasses.replace(case, patient="p2")), key_of(write_case(tmp_path / "c" / "p1", "LPS"))}
     assert len(others) == 8
 
 
@@ -187,11 +184,11 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
 def test_the_slower_of_two_takes_the_entry_of_the_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case, folder = write_case(tmp_path / "p1"), tmp_path / "cache"
 
-    def overtaken(*args: object, **options: object) -> PreparedCase:
+    def overtaken(case: Case, recipe: Recipe) -> PreparedCase:
         monkeypatch.setattr(cache, "prepare", prepare)
         inner = cached(case, folder)
         assert inner.image.shape[0] == 2
-        return prepare(*args, **options)  # type: ignore[arg-type]
+        return prepare(case, recipe)
 
     monkeypatch.setattr(cache, "prepare", overtaken)
     assert cached(case, folder).patient == "p1"

@@ -13,7 +13,7 @@ from client.data import brain_mask
 from client.data.brain_mask import own_background, stripped_mask
 from client.data.case import Case, Grid, LabelRule, PreparedCase
 from client.data.geometry import to_native
-from client.data.preprocessing import prepare
+from client.data.preprocessing import Recipe, prepare
 from common.errors import CaseReason, CaseRejected, ConfigError
 from common.plan import PreprocessingSpec
 from tests.client.data.heads import SHAPE, SPACING_MM, brain, head, lesion, write_case
@@ -29,7 +29,7 @@ nib.save(nib.Nifti1Image((np.asarray(image.dataobj) > 60).astype("uint8"), image
 
 
 def prepared(case: Case, spec: PreprocessingSpec = SPEC, rule: LabelRule | None = RULE) -> PreparedCase:
-    return prepare(case, sequences=("t1c", "flair"), spec=spec, rule=rule)
+    return prepare(case, Recipe(("t1c", "flair"), spec, rule))
 
 
 def centre_mm(label: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], grid: Grid) -> list[float]:
@@ -156,7 +156,7 @@ def test_external_skull_stripper(tmp_path: Path) -> None:
     for seed, path in enumerate(case.sequences.values(), start=1):
         write_nifti(path, np.where(brain(), np.maximum(head(seed), 61.0), noise), affine)
     command = (sys.executable, "-c", STRIPPER, "{image}", "{mask}")
-    result = prepare(case, sequences=("t1c",), spec=SPEC, rule=RULE, mask_command=command)
+    result = prepare(case, Recipe(("t1c",), SPEC, RULE, command))
     assert np.array_equal(result.mask, expected.mask)
 
 
@@ -173,17 +173,18 @@ def test_skull_stripper_that_fails(command: tuple[str, ...], message: str, tmp_p
     noise = np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
     write_nifti(case.sequences["t1c"], noise, oriented_affine("RAS", SPACING_MM, SHAPE))
     with pytest.raises(CaseRejected, match=message) as caught:
-        prepare(case, sequences=("t1c",), spec=SPEC, rule=RULE, mask_command=command)
+        prepare(case, Recipe(("t1c",), SPEC, RULE, command))
     assert caught.value.reason is CaseReason.NO_BRAIN_MASK
 
 
+@pytest.mark.parametrize("end", ["wait", "exit"])
 def test_skull_stripper_past_its_deadline_ends_with_all_it_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The shell writes its child's process id, and the child outlives the deadline."""
+    """The shell writes its child's process id, and waits for it or leaves it behind; the child outlives both."""
     monkeypatch.setattr(brain_mask, "MASK_COMMAND_DEADLINE_S", 0.5)
     child = tmp_path / "child"
-    script = f"sleep 60 & echo $! > {child}; wait # {{image}} {{mask}}"
+    script = f"sleep 60 & echo $! > {child}; {end} # {{image}} {{mask}}"
     with pytest.raises(CaseRejected, match=r"took over 0\.5 s and was stopped"):
         brain_mask.mask_by_command(("sh", "-c", script), tmp_path / "t1c.nii.gz", "p1")
     state = Path(f"/proc/{child.read_text().strip()}/stat")
@@ -195,4 +196,4 @@ def test_skull_stripper_needs_both_placeholders(tmp_path: Path) -> None:
     noise = np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
     write_nifti(case.sequences["t1c"], noise, oriented_affine("RAS", SPACING_MM, SHAPE))
     with pytest.raises(ConfigError, match=r"both \{image\} and \{mask\}"):
-        prepare(case, sequences=("t1c",), spec=SPEC, rule=RULE, mask_command=("strip", "{image}"))
+        prepare(case, Recipe(("t1c",), SPEC, RULE, ("strip", "{image}")))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from client.data.case import Case, LabelRule, Quarantined
-from client.data.preprocessing import prepare
+from client.data.preprocessing import Recipe, prepare
 from client.data.quality import bad_count, bad_share, classes_of, counts_by_reason
 from common.errors import CaseReason, CaseRejected
 from common.plan import PreprocessingSpec
@@ -123,7 +123,7 @@ def test_each_fault_has_its_reason(name: str, tmp_path: Path) -> None:
     case = write_case(tmp_path / "p1")
     make(case)
     with pytest.raises(CaseRejected) as caught:
-        prepare(case, sequences=("t1c", "flair"), spec=SPEC, rule=RULE)
+        prepare(case, Recipe(("t1c", "flair"), SPEC, RULE))
     assert caught.value.reason is reason
     assert caught.value.case == "p1"
     assert "\n" not in str(caught.value)
@@ -132,18 +132,18 @@ def test_each_fault_has_its_reason(name: str, tmp_path: Path) -> None:
 def test_case_that_never_had_what_the_plan_needs(tmp_path: Path) -> None:
     case = write_case(tmp_path / "p1")
     with pytest.raises(CaseRejected, match=r"no t2; the case has \['flair', 't1c'\]") as caught:
-        prepare(case, sequences=("t1c", "t2"), spec=SPEC, rule=RULE)
+        prepare(case, Recipe(("t1c", "t2"), SPEC, RULE))
     assert caught.value.reason is CaseReason.MISSING_SEQUENCE
     with pytest.raises(CaseRejected) as caught:
-        prepare(dataclasses.replace(case, label=None), sequences=("t1c",), spec=SPEC, rule=RULE)
+        prepare(dataclasses.replace(case, label=None), Recipe(("t1c",), SPEC, RULE))
     assert caught.value.reason is CaseReason.MISSING_LABEL
 
 
 def test_fourth_axis_of_length_one_is_a_volume(tmp_path: Path) -> None:
     case = write_case(tmp_path / "p1")
-    before = prepare(case, sequences=("t1c",), spec=SPEC, rule=RULE)
+    before = prepare(case, Recipe(("t1c",), SPEC, RULE))
     t1c(case, head(1)[..., None])
-    after = prepare(case, sequences=("t1c",), spec=SPEC, rule=RULE)
+    after = prepare(case, Recipe(("t1c",), SPEC, RULE))
     assert after.image.tobytes() == before.image.tobytes()
 
 

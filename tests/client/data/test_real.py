@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from client.data.adapters.build import label_rule, list_cases
-from client.data.cache import prepare_cached
+from client.data.cache import ensure_prepared, open_prepared
 from client.data.case import Case, LabelRule
 from client.data.geometry import to_native
-from client.data.preprocessing import prepare
+from client.data.preprocessing import Recipe, prepare
 from common.config import DataSection
 from common.errors import CaseReason, CaseRejected
 from common.plan import PreprocessingSpec
@@ -50,9 +50,9 @@ def test_four_patients_at_two_millimetres(real: Path, tmp_path: Path) -> None:
     section = brats2013(real, "brainmask.nii.gz")
     found = list_cases(section)
     assert len(found.cases) == 4 and found.quarantined == ()
-    rule = label_rule(section, ("core",))
+    recipe = Recipe(("t1c", "flair"), TWO_MM, label_rule(section, ("core",)))
     for case in found.cases:
-        prepared = prepare_cached(case, sequences=("t1c", "flair"), spec=TWO_MM, rule=rule, folder=tmp_path)
+        prepared = open_prepared(tmp_path, ensure_prepared(case, recipe, tmp_path))
         assert prepared.label is not None and prepared.reference is not None
         brain_litres = prepared.mask.sum(dtype=int) * 8e-6
         assert 1.2 < brain_litres < 2.0  # a cast of 0.99999997 to integers would give 0
@@ -65,14 +65,14 @@ def test_four_patients_at_two_millimetres(real: Path, tmp_path: Path) -> None:
 
 def test_own_background_of_z_scored_images_is_the_given_mask(real: Path) -> None:
     given, own = (list_cases(brats2013(real, mask)).cases[0] for mask in ("brainmask.nii.gz", None))
-    with_mask, without = (prepare(case, sequences=("t1c",), spec=TWO_MM, rule=None) for case in (given, own))
+    with_mask, without = (prepare(case, Recipe(("t1c",), TWO_MM, None)) for case in (given, own))
     assert without.mask.sum() == pytest.approx(with_mask.mask.sum(), rel=0.01)
 
 
 def test_label_4_is_illegal_without_a_word_about_it(real: Path) -> None:
     case = list_cases(brats2013(real, "brainmask.nii.gz")).cases[0]
     with pytest.raises(CaseRejected) as caught:
-        prepare(case, sequences=("t1c",), spec=TWO_MM, rule=LabelRule({1: 1, 2: 2, 3: 3}))
+        prepare(case, Recipe(("t1c",), TWO_MM, LabelRule({1: 1, 2: 2, 3: 3})))
     assert caught.value.reason is CaseReason.ILLEGAL_LABEL
 
 
@@ -86,10 +86,10 @@ def test_raw_scans_of_four_matrices(real: Path) -> None:
     case = raw_case(real)
     sequences = ("t1c", "flair", "t2", "t1")
     with pytest.raises(CaseRejected) as caught:
-        prepare(case, sequences=sequences, spec=TWO_MM, rule=None)
+        prepare(case, Recipe(sequences, TWO_MM, None))
     assert caught.value.reason is CaseReason.NO_BRAIN_MASK
     command = (sys.executable, "-c", STRIPPER, "{image}", "{mask}")
-    prepared = prepare(case, sequences=sequences, spec=TWO_MM, rule=None, mask_command=command)
+    prepared = prepare(case, Recipe(sequences, TWO_MM, None, command))
     assert prepared.native.shape == (256, 224, 26)
     assert prepared.native.spacing_mm == pytest.approx((0.898, 0.898, 5.5), abs=1e-3)
     assert np.isfinite(prepared.image).all()
@@ -108,7 +108,7 @@ def test_preprocessed_scans_with_negative_values(real: Path) -> None:
         for name, key in (("t1c", "t1c"), ("t2", "t2"))
     }
     case = Case("6692", "6692", images, folder / "fusion" / "mav.nii.gz")
-    prepared = prepare(case, sequences=("t1c", "t2"), spec=PreprocessingSpec(), rule=LabelRule({1: 1, 2: 2, 4: 3}))
+    prepared = prepare(case, Recipe(("t1c", "t2"), PreprocessingSpec(), LabelRule({1: 1, 2: 2, 4: 3})))
     assert prepared.label is not None and prepared.reference is not None
     assert np.bincount(prepared.label.ravel())[1:].tolist() == np.bincount(prepared.reference.ravel())[1:].tolist()
     assert prepared.mask.sum() == 1_601_535

@@ -1,8 +1,11 @@
-"""Small sections for the tests of this folder."""
+"""Small sections and cohorts, in memory and on disk."""
+
+from pathlib import Path
 
 from simulation.phantom.anatomy import draw_anatomy
 from simulation.phantom.annotation import Annotation, annotate
 from simulation.phantom.appearance import draw_appearance
+from simulation.phantom.dataset import exam_list, finish_cohort, write_exam
 from simulation.phantom.exam import PhantomExam, head_scale, make_exam, sampling_grid
 from simulation.phantom.fields import generator
 from simulation.phantom.lesion_render import RenderedLesion, render_lesions
@@ -26,6 +29,11 @@ DEMO_LIKE = SiteProfile(
 def section_of(*sites: SiteProfile, lesion_scale: float = 3.07) -> PhantomSection:
     """A coarse grid with a median lesion radius of 6.5 mm."""
     return PhantomSection(shape=(64, 72, 64), spacing_mm=(2.4, 2.4, 2.4), lesion_scale=lesion_scale, sites=sites)
+
+
+def write_cohort(section: PhantomSection, seed: int, root: Path) -> None:
+    """A whole cohort on disk."""
+    finish_cohort(section, seed, tuple(write_exam(request, root) for request in exam_list(section, seed)), root)
 
 
 def exam_of(

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from simulation.phantom.anatomy import draw_anatomy
-from simulation.phantom.difficulty import best_threshold_dice
 from simulation.phantom.exam import head_scale, sampling_grid
 from simulation.phantom.fields import generator
 from simulation.phantom.profile import PhantomSection, SiteProfile
 from simulation.phantom.tissue import render_tissue
 from simulation.phantom.vessels import draw_vasculature, enhancing_fraction
 from tests.simulation.phantom.cohorts import DEMO_LIKE, exam_of, section_of
+from tests.simulation.phantom.difficulty import best_threshold_dice
 
 
 def test_brain_volume_and_tissue_shares_are_human() -> None:

@@ -138,14 +138,13 @@ def made_up_slices(scores: tuple[CaseScores, ...]) -> tuple[SliceExample, ...]:
 def made_up_content(rounds: int = 20) -> ReportContent:
     """Everything a page can show, all of it invented."""
     federated = made_up_scores("federated", 1)
-    local = tuple(s for place in range(4) for s in made_up_scores("local", 1, 0.45 + 0.03 * place))
     rng = np.random.default_rng(9)
     volumes = {site: tuple(rng.lognormal(4.0 + 0.5 * i, 1.6, 150 - 30 * i)) for i, site in enumerate(SITES)}
     return ReportContent(
         name="fixture",
         result=made_up_result(rounds=rounds),
         config_text='name = "fixture"\nseed = 1\nsequences = ["t1c", "flair"]\n\n[federation]\nrounds = 20\n',
-        arm_scores={"federated": federated, "pooled": made_up_scores("pooled", 1), "local": local},
+        federated_scores=federated,
         lesion_volumes_mm3=volumes,
         slices=made_up_slices(federated),
         cohort="FIXTURE, made-up numbers",

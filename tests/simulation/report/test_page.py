@@ -123,8 +123,7 @@ def test_everything_from_outside_is_escaped(content: ReportContent) -> None:
         result=result,
         config_text=evil,
         cohort=evil,
-        notes=(evil,),
-        arm_scores={"federated": (score,), "pooled": (score,), "local": (score,)},
+        federated_scores=(score,),
         lesion_volumes_mm3={evil: (1.0, 2.0)},
         slices=(replace(content.slices[0], title=evil, exam=evil, site=evil, remark=evil),),
     )
@@ -134,10 +133,18 @@ def test_everything_from_outside_is_escaped(content: ReportContent) -> None:
 
 
 def test_a_run_with_nothing_to_show_is_still_a_page() -> None:
-    bare = ReportContent("bare", {"status": "failed", "seed": 1, "rounds": [], "arms": {}}, "", {})
+    bare = ReportContent("bare", {"status": "failed", "seed": 1, "rounds": [], "arms": {}}, "")
     text = " ".join(parse(render_report(bare)).text)
     assert "no model was trained" in text
     assert "No federated model to judge." in text
+
+
+def test_local_models_alone_are_shown_with_what_they_find_by_size(content: ReportContent) -> None:
+    local = content.result["arms"]["local"]
+    alone = {**content.result, "arms": {"local": local}, "comparisons": {}}
+    text = " ".join(parse(render_report(replace(content, result=alone, federated_scores=()))).text)
+    share = local["sensitivity_by_volume"]["27_to_275"]
+    assert f"27 to 275 mm³ {share['lesions']} {share['value'] * 100:.0f}\u00a0%" in text
 
 
 def test_many_rounds_are_shown_in_blocks(content: ReportContent) -> None:

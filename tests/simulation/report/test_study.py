@@ -55,10 +55,13 @@ def test_markdown_has_a_column_an_arm(results: list[dict[str, Any]]) -> None:
 
 
 def test_page_is_self_contained(tmp_path: Path, results: list[dict[str, Any]]) -> None:
-    summary = write_study(tmp_path / "study.html", "<fixture>", results, 'name = "<x>"', cohort="made up")
+    summary = summarise_study(results)
+    write_study(tmp_path / "study.html", "<fixture>", results, summary, 'name = "<x>"', "<made up>")
     page = (tmp_path / "study.html").read_text(encoding="utf-8")
-    assert summary == summarise_study(results)
     assert "<fixture>" not in page
+    assert "<p>&lt;made up&gt;. Seeds 1, 2, 3.</p>" in page
+    assert f"{summary['arms']['federated']['dice']['estimate']:.3f}" in page
+    assert page.count(results[0]["notes"][0]) == 1
     assert "&lt;fixture&gt;: study over 3 seeds" in page
     assert "<script" not in page
     assert "http" not in page.replace("http://www.w3.org", "")

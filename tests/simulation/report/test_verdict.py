@@ -44,13 +44,13 @@ def test_headline_claims_what_the_interval_supports(gain: tuple[float, float, fl
     ],
 )
 def test_pooled_comparison_in_words(ratio: tuple[float, float, float], words: str) -> None:
-    assert words in render_meaning(result(ratio, (0.1, 0.0, 0.2)), {})
+    assert words in render_meaning(result(ratio, (0.1, 0.0, 0.2)), ())
 
 
 def test_counts_stand_behind_the_shares() -> None:
     lesions = (LesionScore(10.0, False), LesionScore(20.0, True), LesionScore(300.0, True))
     scores = (CaseScores("p", "a", "s", 0.7, lesions, 4, 2), CaseScores("p", "b", "s", 0.5, (), 0, 0))
-    text = render_meaning(result((1.0, 0.9, 1.1), (0.1, 0.0, 0.2)), {"federated": scores})
+    text = render_meaning(result((1.0, 0.9, 1.1), (0.1, 0.0, 0.2)), scores)
     assert "In 2 test exams of 1 patient it finds <b>2 of 3 lesions</b>: 50\u00a0% of the 2 below" in text
     assert "100\u00a0% of the 1 above" in text
     assert "50\u00a0% touches a lesion; the rest is <b>1.00 false marks per scan</b>" in text
@@ -88,7 +88,7 @@ def test_more_false_marks_than_pooled_are_told_whatever_dice_says() -> None:
         "fp_per_scan": {"estimate": 0.75, "low": 0.33, "high": 1.17, "units": 20},
         "lesion_sensitivity": {"estimate": 0.0, "low": -0.04, "high": 0.04, "units": 20},
     }
-    told = render_meaning(same_dice, {})
+    told = render_meaning(same_dice, ())
     assert (
         "number of false marks per scan is <b>higher</b> than pooled training's: +0.75 (+0.33\u00a0to\u00a0+1.17)"
         in told
