@@ -11,7 +11,8 @@ def admit(task: TrainTask, site: Site) -> None:
     Raises:
         SiteRefusal: another plan than the one the site agreed to (wrong-plan), a round that this plan does not
             have (stale-round), more than `quality.max_bad_share` unusable cases (too-many-bad-cases), nothing
-            to train on (no-training-cases).
+            to train on (no-training-cases), a plan whose lossy updates need a state folder that the site lacks
+            (no-state-folder).
     """
     plan = site.plan
     if task.plan_id != plan.fingerprint():
@@ -36,3 +37,9 @@ def admit(task: TrainTask, site: Site) -> None:
         )
     if not site.training_cases:
         raise SiteRefusal(RefusalCode.NO_TRAINING_CASES, site.name, "the split left no case for training")
+    if plan.federation.up != "float32" and site.state is None:
+        raise SiteRefusal(
+            RefusalCode.NO_STATE,
+            site.name,
+            f"updates go up as {plan.federation.up}, and there is no folder to keep what that loses",
+        )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from client.site_config import write_template
 from client.site_folder import KeyFolder, SiteFolder
 from common.durable import write_durably
 from common.errors import EnrollmentError
@@ -66,6 +67,8 @@ def request_enrollment(
                 raise EnrollmentError(
                     f"{folder.path}: a request of '{waiting}' waits here; choose another folder for '{name}'"
                 )
+        write_template(folder.path)
+        if pending is not None:
             return _publish(folder, pending.request(), new_keys=False)
         return _make(folder, name, now, passphrase, None, None)
 

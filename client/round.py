@@ -13,18 +13,18 @@ import torch
 from client.data.sampling import PatchSampler, round_seed
 from client.evaluation import validation_sums
 from client.policy import admit
+from client.remainder import RemainderStore, encode_with_feedback
 from client.site import Site
 from client.training import fit
 from common.errors import FailureCode, ModelRefused, RefusalCode, SiteRefusal, TrainingFailed
-from common.model.build import build_model
 from common.model.weights import load_weights, weights_of
-from common.protocol import CaseSums, SiteFailed, SiteRefused, SiteReply, SiteUpdate, TrainReport, TrainTask
+from common.protocol import CaseSums, SiteAnswer, SiteFailed, SiteRefused, SiteUpdate, TrainReport, TrainTask
 from common.weights import Weights
 
 log = logging.getLogger(__name__)
 
 
-def answer(task: TrainTask, site: Site) -> SiteReply:
+def answer(task: TrainTask, site: Site) -> SiteAnswer:
     """Work on a task and reply, whatever happens.
 
     The site's outer edge: what went wrong is logged in the house, and only a code goes out, since the text of
@@ -54,7 +54,7 @@ def train_round(task: TrainTask, site: Site) -> SiteUpdate:
 
     Raises:
         SiteRefusal: the task is declined, before any data are touched.
-        TrainingFailed: the loss is not finite, and the like.
+        TrainingFailed: the loss is not finite, the update cannot be encoded as the plan has it.
     """
     start_s = time.perf_counter()
     plan, spec = site.plan, site.plan.training
@@ -74,7 +74,7 @@ def train_round(task: TrainTask, site: Site) -> SiteUpdate:
         anchor=task.weights,
         prox_mu=plan.federation.prox_mu,
     )
-    delta = subtract(weights_of(model), task.weights)
+    delta = _as_it_leaves(subtract(weights_of(model), task.weights), task, site)
     report = TrainReport(
         cases=len(site.training_cases),
         steps=fitted.steps,
@@ -93,10 +93,18 @@ def subtract(after: Weights, before: Weights) -> Weights:
     return after.with_vector(after.vector - before.vector)
 
 
+def _as_it_leaves(delta: Weights, task: TrainTask, site: Site) -> Weights:
+    """The values that the aggregator will read; what a lossy encoding takes away waits for the next round."""
+    encoding = site.plan.federation.up
+    if encoding == "float32" or site.state is None:  # `admit` has refused a lossy one without a folder
+        return delta
+    return encode_with_feedback(delta, task.round_id, encoding, RemainderStore(site.state / task.plan_id))
+
+
 def _incoming_model(task: TrainTask, site: Site) -> torch.nn.Module:
     """The plan's network with the task's weights, on the site's device."""
     plan = site.plan
-    model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
+    model = site.network(plan)
     try:
         load_weights(model, task.weights)
     except ModelRefused as error:

@@ -1,12 +1,14 @@
 """A site as the training code sees it: a name, a plan, and its prepared cases."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from client.data.case import PreparedCase
 from client.data.quality import bad_share
+from client.kept_network import new_network
 from common.plan import Plan
 
 
@@ -20,6 +22,9 @@ class Site:
         training_cases, validation_cases, test_cases: prepared, split by patient.
         quarantined: number of unusable cases by reason.
         device: where the network runs.
+        state: folder for what the site remembers from round to round; None when it has no such place, and then
+            a plan whose updates lose precision on the way is refused.
+        network: gives the plan's network, anew or kept from the round before; its weights do not count.
     """
 
     name: str
@@ -29,6 +34,8 @@ class Site:
     test_cases: tuple[PreparedCase, ...]
     quarantined: Mapping[str, int]
     device: torch.device
+    state: Path | None = None
+    network: Callable[[Plan], torch.nn.Module] = new_network
 
     @property
     def bad_share(self) -> float:

@@ -41,6 +41,16 @@ class KeyFolder:
         return self.path / "node"
 
     @property
+    def node_pem(self) -> Path:
+        """Private: the same key in the form that nginx reads, where the site has a sidecar."""
+        return self.path / "node.pem"
+
+    @property
+    def node_certificate(self) -> Path:
+        """Vouches for the node's key; public."""
+        return self.path / "node.crt"
+
+    @property
     def authority(self) -> Path:
         """The authority's certificate: whom the SuperNode believes."""
         return self.path / "authority.crt"
@@ -75,6 +85,7 @@ class KeyFolder:
         """Delete the private keys of a generation that was replaced; raises StorageError."""
         forget_private_file(self.identity_key)
         forget_private_file(self.node_key)
+        forget_private_file(self.node_pem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,8 @@ from client.joining import Joined, compare_with, join_federation
 from client.requesting import Requested, request_enrollment, request_renewal
 from client.server_trust import follow_file
 from client.site_folder import SiteFolder
-from client.trust_checks import check_trust
 from common.certificates import identity_of
 from common.errors import EnrollmentError, TrustCode, TrustError
-from common.expiry import refuse_failed, worst
 from common.fingerprints import grouped, parse_fingerprint
 from common.passphrase import given_passphrase, passphrase_for
 
@@ -29,8 +27,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 
 def add_trust_commands(app: typer.Typer) -> None:
-    """Add request, join, renew, follow and check."""
-    for command in (request, join, renew, follow, check):
+    """Add request, join, renew and follow."""
+    for command in (request, join, renew, follow):
         app.command()(command)
 
 
@@ -113,26 +111,6 @@ def follow(
     result = {"schema": 1, "generation": believed.generation, "identity": identity.fingerprint}
     text = f"the aggregator's identity is generation {believed.generation}, key {grouped(identity.fingerprint)}"
     print(json.dumps(result) if as_json else text)
-
-
-def check(site_dir: SiteDir, as_json: AsJson = False) -> None:
-    """Check this site's keys and certificates: one line each, ok, warn or fail, and what to do.
-
-    Exits with 0 when nothing fails, warnings included, and with 1 otherwise.
-
-    Example:
-
-    \b
-        fedmets-site check /srv/fedmets
-    """
-    findings = check_trust(SiteFolder(site_dir), _now())
-    if as_json:
-        listed = [asdict(finding) for finding in findings]
-        print(json.dumps({"schema": 1, "level": worst(findings), "findings": listed}))
-    else:
-        for finding in findings:
-            print(finding.line)
-    refuse_failed(findings, site_dir)
 
 
 def _ask_person(found: str) -> None:

@@ -109,8 +109,8 @@ def _describe(fault: Any) -> str:
     return f"'{place}': {message}, got {fault['input']!r}"
 
 
-def expand_path(text: str, base: Path, where: str) -> Path:
-    """Expand environment variables and make the path absolute, relative to `base`.
+def expand_variables(text: str, where: str) -> str:
+    """Expand environment variables, $NAME and ${NAME}.
 
     Raises:
         ConfigError: a variable is not set; named, with the place it stands.
@@ -122,7 +122,16 @@ def expand_path(text: str, base: Path, where: str) -> Path:
             raise ConfigError(f"{where}: environment variable {name} is not set; export {name}=PATH first")
         return os.environ[name]
 
-    expanded = Path(_VARIABLE.sub(value_of, text))
+    return _VARIABLE.sub(value_of, text)
+
+
+def expand_path(text: str, base: Path, where: str) -> Path:
+    """Expand environment variables and make the path absolute, relative to `base`.
+
+    Raises:
+        ConfigError: a variable is not set; named, with the place it stands.
+    """
+    expanded = Path(expand_variables(text, where))
     try:
         expanded = expanded.expanduser()
     except RuntimeError:

@@ -11,6 +11,8 @@ FedmetsError                  base: one line that says what, where and what to d
 ├── TrustError                a signature, key or certificate that must not be believed, with a typed code
 ├── CaseRejected              one case is unusable; it is quarantined and the run goes on
 ├── SiteRefusal               a site declines a task, with a typed code
+├── WireError                 a message that is not what it should be; nothing in it is used
+├── NodeError                 the site's own SuperNode does not answer as it should
 ├── UpdateRejected            the server declines a site's update, with a typed code
 ├── TrainingFailed            a site's work was lost without anybody declining it, with a typed code
 ├── CheckpointCorrupt         a commit on disk does not match its own hash
@@ -53,6 +55,14 @@ class RefusalCode(StrEnum):
     TOO_MANY_BAD_CASES = "too-many-bad-cases"
     NO_TRAINING_CASES = "no-training-cases"
     MODEL_MISMATCH = "model-mismatch"
+    NOT_APPROVED = "plan-not-approved"
+    PLAN_REFUSED = "plan-refused"
+    OTHER_BUNDLE = "other-bundle"
+    SEEN_BEFORE = "seen-before"
+    CLOCKS_DIFFER = "clocks-differ"
+    MALFORMED = "malformed-message"
+    NO_STATE = "no-state-folder"
+    CASES_CHANGED = "cases-changed"
 
 
 class UpdateCode(StrEnum):
@@ -66,6 +76,8 @@ class UpdateCode(StrEnum):
     WRONG_SITE = "wrong-site"
     BAD_COUNTS = "bad-counts"
     DUPLICATE = "duplicate"
+    OTHER_TASK = "other-task"
+    MALFORMED_REPLY = "malformed-reply"
 
 
 class FailureCode(StrEnum):
@@ -75,6 +87,11 @@ class FailureCode(StrEnum):
     WORKER_DIED = "worker-died"
     TRAINING_ERROR = "training-error"
     NOT_FINITE_LOSS = "not-finite-loss"
+    NOT_ENCODABLE = "not-encodable"
+    CONNECTION_LOST = "connection-lost"
+    SITE_STOPPED = "site-stopped"
+    DISK_FULL = "disk-full"
+    DEADLINE = "deadline-passed"
 
 
 class TrustCode(StrEnum):
@@ -153,7 +170,7 @@ class CaseRejected(FedmetsError):
 class SiteRefusal(FedmetsError):
     """A site declines a task. Only `code` leaves the site."""
 
-    def __init__(self, code: RefusalCode, site: str, detail: str) -> None:
+    def __init__(self, code: RefusalCode | TrustCode, site: str, detail: str) -> None:
         super().__init__(f"site {site} refuses: {code}: {detail}")
         self.code = code
         self.site = site
@@ -162,7 +179,7 @@ class SiteRefusal(FedmetsError):
 class UpdateRejected(FedmetsError):
     """The server declines one site's update."""
 
-    def __init__(self, code: UpdateCode, site: str, detail: str) -> None:
+    def __init__(self, code: UpdateCode | TrustCode, site: str, detail: str) -> None:
         super().__init__(f"update of site {site} rejected: {code}: {detail}")
         self.code = code
         self.site = site
@@ -182,6 +199,18 @@ class TrustError(FedmetsError):
     def __init__(self, code: TrustCode, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
+
+
+class WireError(FedmetsError):
+    """A message that is malformed; the text stays in the house."""
+
+
+class NodeError(FedmetsError):
+    """The SuperNode beside the worker is away, or refuses. `holds_task`: it waits for a reply that cannot come."""
+
+    def __init__(self, detail: str, holds_task: bool = False) -> None:
+        super().__init__(detail)
+        self.holds_task = holds_task
 
 
 class CheckpointCorrupt(FedmetsError):

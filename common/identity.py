@@ -36,6 +36,7 @@ class Domain(StrEnum):
     PLAN = "plan"
     TASK = "task"
     UPDATE = "update"
+    STANDING = "standing"
     RELEASE = "release"
     REQUEST = "enrolment-request"
     RENEWAL = "renewal"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from common.compression import Encoding
 from common.schema import Frozen
 
 Sequence = Literal["t1", "t1c", "t2", "flair", "subtraction"]
@@ -82,7 +83,7 @@ class TrainingSpec(Frozen):
 
 
 class FederationSpec(Frozen):
-    """The rounds, and what makes one count."""
+    """The rounds, what makes one count, and how updates (up) and the model (down) are packed for the way."""
 
     rounds: Count = 20
     quorum: Fraction = 0.5
@@ -91,6 +92,8 @@ class FederationSpec(Frozen):
     algorithm: Literal["fedavg", "fedprox"] = "fedavg"
     prox_mu: NotNegative = 0.0
     max_update_ratio: Positive = 10.0
+    up: Encoding = "float32"
+    down: Encoding = "float32"
 
     @model_validator(mode="after")
     def _prox_needs_mu(self) -> "FederationSpec":

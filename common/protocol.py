@@ -1,13 +1,13 @@
 """The wire contract: what the aggregator sends to a site and what a site sends back.
 
-A reply is one of three typed records. A failure carries a code and never a text: the text of an exception may
+A reply is one of four typed records. A failure carries a code and never a text: the text of an exception may
 hold a path or a patient's name.
 """
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from common.errors import FailureCode, RefusalCode
+from common.errors import FailureCode, RefusalCode, TrustCode, UpdateCode
 from common.weights import Weights
 
 
@@ -79,7 +79,7 @@ class SiteRefused:
 
     site: str
     round_id: int
-    code: RefusalCode
+    code: RefusalCode | TrustCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +91,20 @@ class SiteFailed:
     code: FailureCode
 
 
-SiteReply: TypeAlias = SiteUpdate | SiteRefused | SiteFailed
+@dataclass(frozen=True, slots=True)
+class SiteUntrusted:
+    """Something came from the site's node that is not believed to be its answer; made by the server's own link.
+
+    Attributes:
+        detail: in words, for the server's audit log.
+    """
+
+    site: str
+    round_id: int
+    code: UpdateCode | TrustCode
+    detail: str
+    bytes_up: int
+
+
+SiteAnswer: TypeAlias = SiteUpdate | SiteRefused | SiteFailed
+SiteReply: TypeAlias = SiteAnswer | SiteUntrusted

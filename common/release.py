@@ -4,6 +4,7 @@ model.safetensors  the weights
 plan.json          the plan they were trained under; its `sequences` are the input channels, in order
 metrics.json       scores on held-out patients
 manifest.json      sha256 and size of the three files above, and the round
+signature.json     only of a model that a federation released: the aggregator's word for all of the above
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from common.weights import Weights, from_safetensors, to_safetensors
 MANIFEST = "manifest.json"
 _WEIGHTS, _PLAN, _METRICS = "model.safetensors", "plan.json", "metrics.json"
 _FILES = (_WEIGHTS, _PLAN, _METRICS)
+SIGNATURE = "signature.json"
 _GET_A_FRESH_COPY = "do not use this model; get a fresh copy of the folder"
 
 
@@ -90,6 +92,21 @@ def write_release(folder: Path, plan: Plan, weights: Weights, metrics: Mapping[s
     contents[MANIFEST] = _pretty(manifest.model_dump(mode="json"))
     _replace_folder(folder, contents)
     return manifest.model_sha256
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The bytes of a released model's four files by name, as they lie there; raises ModelRefused."""
+    return {name: _read(folder / name) for name in (MANIFEST, *_FILES)}
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Put a model folder with these files in place of an older one, whole or not at all.
+
+    Raises:
+        OutputError: `folder` exists and is not a released model.
+        StorageError: the disk is full or cannot be written.
+    """
+    _replace_folder(folder, contents)
 
 
 def open_release(folder: Path) -> Release:
@@ -170,7 +187,7 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Every listed file's bytes, read once, so that what was hashed is what is used."""
-    extra = sorted({entry.name for entry in folder.iterdir()} - {MANIFEST, *_FILES})
+    extra = sorted({entry.name for entry in folder.iterdir()} - {MANIFEST, SIGNATURE, *_FILES})
     if extra:
         raise ModelRefused(
             f"{folder / extra[0]}: not part of the released model ({len(extra)} such); move it out of the folder, "

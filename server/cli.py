@@ -14,11 +14,17 @@ from common.cli import new_app, run_app
 from common.errors import AuditBroken, CheckpointCorrupt, FedmetsError, ModelRefused, UserError
 from common.release import MANIFEST, open_release
 from server.federation import AUDIT_FILE, ROUNDS_FOLDER
+from server.gateway_cli import add_gateway_commands
+from server.run_cli import add_run_commands
 from server.trust_cli import add_trust_commands
+from server.up_cli import add_up_command
 from server.verify import verify_run
 
 app = new_app("The consortium's end of fedmets. Research software, not a medical device.")
 add_trust_commands(app)
+add_up_command(app)
+add_gateway_commands(app)
+add_run_commands(app)
 
 MODEL_FOLDER = "model"
 RESULT_FILE = "result.json"

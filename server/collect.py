@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from common.errors import UpdateCode, UpdateRejected
+from common.compression import encoded_bytes
+from common.errors import TrustCode, UpdateCode, UpdateRejected
 from common.plan import Plan
-from common.protocol import SiteFailed, SiteRefused, SiteReply, SiteUpdate, TrainReport, TrainTask
+from common.protocol import SiteFailed, SiteRefused, SiteReply, SiteUntrusted, SiteUpdate, TrainReport, TrainTask
 from server.aggregation.build import Mean
 from server.records import Outcome, Participation
 from server.validation import check_update, max_credible_norm
@@ -16,7 +17,7 @@ class Rejection:
     """A reply that was not used: which site's, why, and in words for the audit log."""
 
     site: str
-    code: UpdateCode
+    code: UpdateCode | TrustCode
     text: str
 
 
@@ -77,7 +78,10 @@ class _Collector:
             self.rejections.append(Rejection(rejected.site, rejected.code, str(rejected)))
             if rejected.code not in (UpdateCode.WRONG_SITE, UpdateCode.DUPLICATE):
                 self._outcomes[reply.site] = Participation(
-                    site=reply.site, outcome=Outcome.INVALID, code=rejected.code, bytes_up=_bytes_up(reply)
+                    site=reply.site,
+                    outcome=Outcome.INVALID,
+                    code=rejected.code,
+                    bytes_up=_bytes_up(reply, self._plan),
                 )
 
     def participation(self) -> tuple[Participation, ...]:
@@ -101,6 +105,8 @@ class _Collector:
                 return Participation(site=site, outcome=Outcome.REFUSED, code=refusal)
             case SiteFailed(site=site, code=failure):
                 return Participation(site=site, outcome=Outcome.FAILED, code=failure)
+            case SiteUntrusted():
+                raise UpdateRejected(reply.code, reply.site, reply.detail)
             case SiteUpdate():
                 return self._add(reply)
 
@@ -109,13 +115,13 @@ class _Collector:
         report = update.report
         # links end the waiting; one that runs sites in its own process cannot cut a task short, hence this check
         if report.seconds > self._plan.federation.deadline_s:
-            return Participation(site=update.site, outcome=Outcome.LATE, bytes_up=_bytes_up(update))
+            return Participation(site=update.site, outcome=Outcome.LATE, bytes_up=_bytes_up(update, self._plan))
         weight = _WEIGHTS[self._plan.federation.weighting](report)
         try:
             self._mean.add(update.delta.vector, weight)
         except OverflowError as error:
             raise UpdateRejected(UpdateCode.ABSURD_NORM, update.site, str(error)) from None
-        return _accepted(update)
+        return _accepted(update, self._plan)
 
     def _absent(self, site: str) -> Participation:
         outcome = Outcome.LATE if site in self._asked else Outcome.OFFLINE
@@ -129,16 +135,22 @@ _WEIGHTS: Mapping[str, Callable[[TrainReport], int]] = {
 }
 
 
-def _bytes_up(reply: SiteReply) -> int:
-    return reply.delta.vector.nbytes if isinstance(reply, SiteUpdate) else 0
+def _bytes_up(reply: SiteReply, plan: Plan) -> int:
+    match reply:
+        case SiteUpdate():
+            return encoded_bytes(reply.delta.vector.size, plan.federation.up)
+        case SiteUntrusted():
+            return reply.bytes_up
+        case _:
+            return 0
 
 
-def _accepted(update: SiteUpdate) -> Participation:
+def _accepted(update: SiteUpdate, plan: Plan) -> Participation:
     report = update.report
     return Participation(
         site=update.site,
         outcome=Outcome.ACCEPTED,
-        bytes_up=_bytes_up(update),
+        bytes_up=_bytes_up(update, plan),
         cases=report.cases,
         steps=report.steps,
         loss=report.loss,

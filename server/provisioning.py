@@ -80,6 +80,11 @@ class ServerFolder:
         return self.path / "authority" / "authority.key"
 
     @property
+    def authority_certificate(self) -> Path:
+        """The authority's certificate: public, whom every TLS client of this federation believes."""
+        return self.path / "authority" / "authority.crt"
+
+    @property
     def server(self) -> Path:
         """The generations of the aggregator's own keys."""
         return self.path / "server"
@@ -92,7 +97,7 @@ class ServerFolder:
     def authority(self) -> Authority:
         """The authority with its revocation list; raises TrustError or StorageError."""
         with storage_errors(self.path):
-            certificate = (self.path / "authority" / "authority.crt").read_bytes()
+            certificate = self.authority_certificate.read_bytes()
             revoked = self.revocation_list.read_bytes()
         seen = read_authority(certificate)
         return Authority(seen.certificate, read_revoked(revoked, seen.certificate))
@@ -180,7 +185,7 @@ def _build(folder: ServerFolder, federation: Federation, now: datetime, passphra
             (folder.path / name).mkdir(mode=0o700)
     issuer = create_issuer(federation.name, now)
     save_key(folder.authority_key, issuer.key, passphrase)
-    write_durably(folder.path / "authority" / "authority.crt", pem_of(issuer.certificate).encode())
+    write_durably(folder.authority_certificate, pem_of(issuer.certificate).encode())
     folder.write_revocation_list(build_revocation_list(issuer, (), 1, now))
     keys = make_server_keys(issuer, federation.name, federation.hosts, now)
     with next_generation(folder.server) as first:

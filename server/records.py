@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import FailureCode, RefusalCode, UpdateCode
+from common.errors import FailureCode, RefusalCode, TrustCode, UpdateCode
 from common.plan import Plan
 from common.protocol import CaseSums
 from common.schema import Frozen
@@ -36,12 +36,15 @@ class RunStatus(StrEnum):
     FAILED = "failed"
 
 
+EXIT_CODES: Mapping[str, int] = {"completed": 0, "partial": 3, "failed": 1}
+
+
 class Participation(Frozen):
     """One site in one round. Everything below `bytes_up` is what an accepted site reported.
 
     Attributes:
         code: why it was refused, failed or found invalid; None otherwise.
-        bytes_up: size of the update that arrived, before compression.
+        bytes_up: size of the update that arrived, packed as the plan says.
         cases, steps, loss: what the site trained on, how long, and its mean training loss.
         seconds: its whole task, of which `train_seconds` and `evaluate_seconds` are parts.
         incoming: validation sums of the model that it was sent; None when not due.
@@ -50,7 +53,7 @@ class Participation(Frozen):
 
     site: str
     outcome: Outcome
-    code: RefusalCode | FailureCode | UpdateCode | None = None
+    code: RefusalCode | FailureCode | UpdateCode | TrustCode | None = None
     bytes_up: int = 0
     cases: int = 0
     steps: int = 0

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.audit import JSON
+from common.compression import as_sent
+from common.errors import ConfigError
 from common.model.build import build_model
 from common.model.weights import weights_of
 from common.plan import Plan
@@ -58,7 +60,7 @@ def run_round(round_id: int, model: RoundState, federation: Federation, link: Si
     """Move the model by one round; every site of the plan has one outcome on record."""
     plan, start_s = federation.plan, federation.clock()
     sites = select_sites(plan, link.online())
-    task = TrainTask(plan.fingerprint(), round_id, model.weights)
+    task = TrainTask(plan.fingerprint(), round_id, weights_as_sent(model.weights, plan))
     replies = link.train(sites, task, plan.federation.deadline_s)  # yields as they arrive
     mean = federation.aggregator.empty_mean(model.weights.vector.size)
     collected = collect(replies, task, sites, plan, mean, federation.clock)
@@ -66,6 +68,20 @@ def run_round(round_id: int, model: RoundState, federation: Federation, link: Si
     federation.store.commit(new)  # on disk before anyone is told
     _tell_audit(federation, new.record, collected)
     return new
+
+
+def weights_as_sent(weights: Weights, plan: Plan) -> Weights:
+    """The model as the sites will read it, which their differences are to; what the server keeps stays exact.
+
+    So a move too small for the encoding is not lost: it adds up in the server's own weights until it shows.
+
+    Raises:
+        ConfigError: the plan's encoding cannot hold the model.
+    """
+    try:
+        return weights.with_vector(as_sent(weights.vector, plan.federation.down))
+    except ValueError as error:
+        raise ConfigError(f"plan '{plan.name}': {error}; set federation.down = 'float32' in a new plan") from None
 
 
 def _advance(

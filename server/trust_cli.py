@@ -169,7 +169,7 @@ def rotate(
 
 
 def status(folder: Dir, as_json: AsJson = False) -> None:
-    """Show the federation, its sites, and certificates that have expired or are about to.
+    """Show the federation, its sites, certificates that have expired or are about to, and how its runs stand.
 
     Exits with 0, warnings included, and with 1 when a certificate has expired.
 
@@ -178,11 +178,17 @@ def status(folder: Dir, as_json: AsJson = False) -> None:
     \b
         fedmets-server status /srv/bmfed
     """
-    found = trust_status(open_server(folder), _now())
+    from server.run_report import report_runs  # late: numpy, which the other commands spare
+    from server.up_record import read_up
+
+    server = open_server(folder)
+    found, up, runs = trust_status(server, _now()), read_up(server), report_runs(server)
     if as_json:
-        print(json.dumps({"schema": 1, "level": found.level, **asdict(found)}))
+        state = {"up": up.model_dump(mode="json") if up else None, "runs": [run.to_dict() for run in runs]}
+        print(json.dumps({"schema": 1, "level": found.level, **asdict(found), **state}))
     else:
-        for line in found.lines():
+        processes = f"up since {up.ready_at:%Y-%m-%d %H:%M:%S} UTC: {', '.join(up.pids)}" if up else "not up"
+        for line in (*found.lines(), processes, *(line for run in runs for line in run.lines(server))):
             print(line)
     refuse_failed(found.findings, folder)
 

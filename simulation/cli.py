@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,21 @@ import typer
 from common.cli import new_app, run_app
 from common.errors import UserError
 from common.interrupts import interrupts_held
+from server.records import EXIT_CODES
 
 app = new_app("Simulate a federation on one machine. Research software, not a medical device.")
 bench = new_app("Measure what this machine does; every command prints what it compares.")
 app.add_typer(bench, name="bench")
 
 ARMS = ("federated", "local", "pooled")
-EXIT_CODES = {"completed": 0, "partial": 3, "failed": 1}
+
+
+class EngineName(StrEnum):
+    """What runs the federated arm; the bits are the same."""
+
+    PROCESSES = "processes"
+    FLOWER = "flower"
+
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="An experiment file, such as configs/demo.toml.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything is written; made if absent.")]
@@ -37,6 +46,10 @@ def run(
     ] = ",".join(ARMS),
     seed: Seed = None,
     workers: WorkerCount = None,
+    engine: Annotated[
+        EngineName,
+        typer.Option(help="What runs the federated arm: worker processes, or Ray under Flower."),
+    ] = EngineName.PROCESSES,
     as_json: AsJson = False,
 ) -> None:
     """Train and compare: one federation, each site alone, and all data in one place.
@@ -55,13 +68,46 @@ def run(
     """
     with interrupts_held():  # here, because torch takes seconds to load and --help need not wait for it
         from simulation.config import load_experiment
+        from simulation.engines import build_engine
         from simulation.progress import build_progress
         from simulation.run import Options, run_experiment
 
     experiment = load_experiment(config, seed, workers)
     options = Options(arms=_arms(arms), config_text=config.read_text(encoding="utf-8"))
     with build_progress(as_json) as progress:
-        outcome = run_experiment(experiment, out, options, progress)
+        outcome = run_experiment(experiment, out, options, progress, build_engine(engine))
+    _tell_end(outcome.status, outcome.text, out / "result.json", as_json)
+    raise typer.Exit(EXIT_CODES[outcome.status])
+
+
+@app.command()
+def deploy(
+    config: Config,
+    out: Out,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the federated arm as a real deployment on this machine: an aggregator and a daemon for every site.
+
+    Authority, enrolment, TLS, signed plan, tasks and updates, SuperLink, SuperNodes: the processes that a
+    consortium and its hospitals run, on the loopback address. The plan is approved without asking. The model has
+    the same sha256 as `run` gives with the same file and seed. Nothing is left running. Run the same command
+    again to go on.
+
+    Example:
+
+    \b
+        fedmets-sim deploy configs/deploy.toml --out runs/deploy
+    """
+    with interrupts_held():
+        from simulation.config import load_experiment
+        from simulation.deploy import run_deployed
+        from simulation.progress import build_progress
+        from simulation.run import Options, run_experiment
+    experiment = load_experiment(config, seed, None)
+    options = Options(arms=("federated",), config_text=config.read_text(encoding="utf-8"))
+    with build_progress(as_json) as progress:
+        outcome = run_experiment(experiment, out, options, progress, run_deployed)
     _tell_end(outcome.status, outcome.text, out / "result.json", as_json)
     raise typer.Exit(EXIT_CODES[outcome.status])
 
@@ -142,6 +188,16 @@ def bench_train(
 
     use_threads(threads)
     print(train.render(train.run(steps, str(torch_device(device)))))
+
+
+@bench.command("warm")
+def bench_warm(
+    rounds: Annotated[int, typer.Option(help="Rounds of one step each, after one to warm up.", min=1)] = 5,
+) -> None:
+    """From a task's arrival at a warm site to its first training step, with 31.2 million parameters on the CPU."""
+    from simulation.bench import warm
+
+    print(warm.render(warm.run(rounds)))
 
 
 @bench.command("aggregate")

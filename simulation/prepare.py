@@ -5,22 +5,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from client.case_list import cases_by_role
 from client.data.adapters.build import label_rule, list_cases
-from client.data.cache import ensure_prepared
 from client.data.case import Case, LabelRule, Listing, Quarantined
 from client.data.preprocessing import Recipe
-from client.data.quality import counts_by_reason
 from client.data.splits import split_sites
 from client.device import torch_device
+from client.preparing import prepare_case, put_aside, recipe_for
 from common.config import DataSection
-from common.errors import CaseReason, CaseRejected, DataError
+from common.errors import CaseReason, DataError
 from simulation.config import Experiment
 from simulation.partition.build import Partition, partition_cases
 from simulation.partition.lesions import read_lesion_volumes_mm3
 from simulation.phantom.dataset import exam_list, finish_cohort, write_exam
 from simulation.pool import Workers, in_turn
 from simulation.progress import Progress
-from simulation.sites import CACHE_FOLDER, CaseRef, Prepared, SiteCases
+from simulation.sites import CACHE_FOLDER, Prepared
 
 COHORT_FOLDER = "cohort"
 
@@ -39,12 +39,11 @@ def prepare_sites(experiment: Experiment, folder: Path, workers: Workers, progre
         )
     for bad in listing.quarantined:
         if bad.reason is not CaseReason.EXCLUDED:
-            _tell(bad, progress)
-    rule = label_rule(section, experiment.labels)
-    partition = divide(experiment, section, listing, rule)
+            progress.note(put_aside(bad))
+    partition = divide(experiment, section, listing, label_rule(section, experiment.labels))
     known_bad = {bad.exam for bad in listing.quarantined}
     cases = [case for site in partition.sites.values() for case in site if case.exam not in known_bad]
-    recipe = Recipe(experiment.sequences, experiment.preprocessing, rule, section.brain_mask_command)
+    recipe = recipe_for(section, experiment)
     keys, rejected = _prepare_all(cases, recipe, folder / CACHE_FOLDER, workers, progress)
     if not keys:
         raise DataError(
@@ -91,22 +90,14 @@ def _prepare_all(
     progress.stage("preprocessing", len(cases))
     keys: dict[str, str] = {}
     rejected = []
-    for case, outcome in in_turn(workers, prepare_job, cases, lambda case: (case, recipe, cache)):
+    for case, outcome in in_turn(workers, prepare_case, cases, lambda case: (case, recipe, cache)):
         if isinstance(outcome, Quarantined):
             rejected.append(outcome)
-            _tell(outcome, progress)
+            progress.note(put_aside(outcome))
         else:
             keys[case.exam] = outcome
         progress.advance(case.exam)
     return keys, tuple(rejected)
-
-
-def prepare_job(case: Case, recipe: Recipe, cache: Path) -> str | Quarantined:
-    """Preprocess one case into the cache; the key, or why it cannot be used."""
-    try:
-        return ensure_prepared(case, recipe, cache)
-    except CaseRejected as rejection:
-        return Quarantined(case.patient, case.exam, rejection.reason, rejection.detail)
 
 
 def _split(
@@ -116,24 +107,16 @@ def _split(
     patients = {name: sorted({case.patient for case in cases}) for name, cases in usable.items()}
     splits = split_sites(patients, experiment.split)
     bad_exams = {case.exam: case for case in bad}
-    sites = []
-    for name, cases in usable.items():
-        by_role: dict[str, list[CaseRef]] = {"train": [], "validation": [], "test": []}
-        for case in sorted(cases, key=lambda case: case.exam):
-            by_role[splits.roles[name][case.patient]].append(
-                CaseRef(patient=case.patient, exam=case.exam, key=keys[case.exam])
-            )
-        sites.append(
-            SiteCases(
-                name=name,
-                training=tuple(by_role["train"]),
-                validation=tuple(by_role["validation"]),
-                test=tuple(by_role["test"]),
-                quarantined=counts_by_reason(
-                    bad_exams[case.exam] for case in partition.sites[name] if case.exam in bad_exams
-                ),
-            )
+    sites = [
+        cases_by_role(
+            name,
+            usable[name],
+            keys,
+            splits.roles[name],
+            (bad_exams[case.exam] for case in cases if case.exam in bad_exams),
         )
+        for name, cases in partition.sites.items()
+    ]
     return Prepared(
         plan=experiment.plan_for(tuple(usable)),
         sites=tuple(sites),
@@ -141,10 +124,6 @@ def _split(
         left_out=partition.left_out,
         notes=(*partition.notes, *splits.notes),
     )
-
-
-def _tell(bad: Quarantined, progress: Progress) -> None:
-    progress.note(f"case {bad.exam} put aside: {bad.reason} ({bad.detail})")
 
 
 def _reasons(bad: Sequence[Quarantined]) -> str:

@@ -1,19 +1,17 @@
 """One experiment from its file to the finished folder: prepare, train the arms, judge them, write it all down."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.release import write_release
-from server.federation import open_federation
-from server.records import RoundRecord, RunStatus
-from server.rounds import RunResult, run_federation
+from server.records import RunStatus
+from server.rounds import RunResult
 from simulation.baselines import baselines_of, can_train, train_baselines
 from simulation.config import Experiment
+from simulation.engine import Engine, Means, run_in_process
 from simulation.folder import SECONDS_FILE, claim_folder
-from simulation.link import InProcessLink
 from simulation.logs import LOG_FILE
 from simulation.pool import Workers
 from simulation.prepare import prepare_sites
@@ -50,18 +48,14 @@ class Finished:
     result: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """What every step of a run works with: where it writes, who computes, who keeps time and who is told."""
-
-    folder: Path
-    workers: Workers
-    stopwatch: Stopwatch
-    progress: Progress
-
-
-def run_experiment(experiment: Experiment, folder: Path, options: Options, progress: Progress) -> Finished:
-    """Run an experiment, or go on with it where an earlier call stopped.
+def run_experiment(
+    experiment: Experiment,
+    folder: Path,
+    options: Options,
+    progress: Progress,
+    engine: Engine = run_in_process,
+) -> Finished:
+    """Run an experiment, or go on with it where an earlier call stopped; `engine` runs the federated arm.
 
     Raises:
         UserError: refused before the first round: configuration, data or folder do not serve.
@@ -71,9 +65,9 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
     with claim_folder(folder, experiment), Stopwatch(folder / SECONDS_FILE) as stopwatch:
         progress = WatchedProgress(progress, stopwatch.save_now_and_then)
         with Workers(experiment.runtime.workers, experiment.training.threads, folder / LOG_FILE) as workers:
-            means = _Means(folder, workers, stopwatch, progress)
+            means = Means(folder, workers, stopwatch, progress)
             prepared = _prepare(experiment, means)
-            federated = _federate(prepared, means) if "federated" in options.arms else None
+            federated = engine(experiment, prepared, means) if "federated" in options.arms else None
             baselines = _train_baselines(prepared, options.arms, means)
             status = how_it_ended(prepared, federated, baselines, options.arms)
             judged = _judge(prepared, federated, baselines, status, means)
@@ -86,7 +80,7 @@ def run_experiment(experiment: Experiment, folder: Path, options: Options, progr
     return Finished(str(judged.status), headline(result, folder), result)
 
 
-def _prepare(experiment: Experiment, means: _Means) -> Prepared:
+def _prepare(experiment: Experiment, means: Means) -> Prepared:
     with means.stopwatch.part("prepare"):
         prepared = prepare_sites(experiment, means.folder, means.workers, means.progress)
         save_prepared(prepared, means.folder)
@@ -95,46 +89,7 @@ def _prepare(experiment: Experiment, means: _Means) -> Prepared:
     return prepared
 
 
-def _federate(prepared: Prepared, means: _Means) -> RunResult:
-    """The federated arm: server/rounds.py over sites in worker processes."""
-    plan = prepared.plan
-    federation = open_federation(plan, means.folder, time.perf_counter, time.time, means.progress.note)
-    link = InProcessLink(means.folder, plan.sites, means.workers)
-    latest = federation.store.latest(plan)
-    means.progress.stage("federated", plan.federation.rounds, latest.round_id if latest else 0)
-
-    def on_round(record: RoundRecord) -> None:
-        credit_round(record, means.stopwatch)
-        means.stopwatch.save()
-        means.progress.advance(_describe_round(record))
-
-    return run_federation(federation, link, on_round)
-
-
-def credit_round(record: RoundRecord, stopwatch: Stopwatch) -> None:
-    """Divide a round's wall seconds: aggregation as measured, the rest as the sites spent theirs.
-
-    A round of 10 s with 1 s of aggregation, whose sites together trained 12 s and evaluated 6 s: 6 s and 3 s.
-    """
-    trained = sum(site.train_seconds for site in record.sites)
-    evaluated = sum(site.evaluate_seconds for site in record.sites)
-    working_s = max(0.0, record.seconds - record.aggregate_seconds)
-    share = evaluated / (trained + evaluated) if trained + evaluated else 0.0
-    stopwatch.add("aggregate", record.aggregate_seconds)
-    stopwatch.add("evaluate", working_s * share)
-    stopwatch.add("train", working_s * (1.0 - share))
-
-
-def _describe_round(record: RoundRecord) -> str:
-    parts = [
-        f"{site.site} {site.loss:.3f}" if site.loss is not None else f"{site.site} {site.code or site.outcome}"
-        for site in record.sites
-    ]
-    kept = "" if record.advanced else " - below quorum, the model stays as it was"
-    return f"loss: {', '.join(parts)}{kept}"
-
-
-def _train_baselines(prepared: Prepared, arms: tuple[str, ...], means: _Means) -> dict[str, RunResult]:
+def _train_baselines(prepared: Prepared, arms: tuple[str, ...], means: Means) -> dict[str, RunResult]:
     baselines = baselines_of(prepared, arms)
     if not baselines:
         return {}
@@ -164,7 +119,7 @@ def _judge(
     federated: RunResult | None,
     baselines: Mapping[str, RunResult],
     status: RunStatus,
-    means: _Means,
+    means: Means,
 ) -> Judged:
     """Score every finished model on every site's test cases; a federation that never moved has no model."""
     models = {name: result.model.weights for name, result in baselines.items()}

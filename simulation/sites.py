@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from client.data.cache import open_prepared
-from client.data.case import PreparedCase
+from client.case_list import SiteCases
 from client.device import torch_device
+from client.preparing import open_cases
 from client.site import Site
 from common.durable import write_durably
 from common.errors import OutputError
@@ -16,29 +16,7 @@ from common.schema import Frozen
 
 PREPARED_FILE = "prepared.json"
 CACHE_FOLDER = "cache"
-
-
-class CaseRef(Frozen):
-    """A prepared case: its exam and its key in the cache."""
-
-    patient: str
-    exam: str
-    key: str
-
-
-class SiteCases(Frozen):
-    """One site's cases by role, and what it had to put aside."""
-
-    name: str
-    training: tuple[CaseRef, ...]
-    validation: tuple[CaseRef, ...]
-    test: tuple[CaseRef, ...]
-    quarantined: dict[str, int] = {}
-
-    @property
-    def cases(self) -> tuple[CaseRef, ...]:
-        """All usable cases."""
-        return (*self.training, *self.validation, *self.test)
+STATE_FOLDER = "state"
 
 
 class Prepared(Frozen):
@@ -104,17 +82,10 @@ def load_prepared(folder: Path) -> Prepared:
 def open_site(folder: Path, name: str) -> Site:
     """A site with its cases mapped into memory; opened once per process, as a resident daemon would."""
     prepared = load_prepared(folder)
-    cases = prepared.site(name)
-    return Site(
-        name=name,
-        plan=prepared.plan,
-        training_cases=_open(folder, cases.training),
-        validation_cases=_open(folder, cases.validation),
-        test_cases=_open(folder, cases.test),
-        quarantined=cases.quarantined,
-        device=torch_device(prepared.device),
+    return open_cases(
+        prepared.site(name),
+        prepared.plan,
+        folder / CACHE_FOLDER,
+        torch_device(prepared.device),
+        folder / STATE_FOLDER / name,
     )
-
-
-def _open(folder: Path, refs: tuple[CaseRef, ...]) -> tuple[PreparedCase, ...]:
-    return tuple(open_prepared(folder / CACHE_FOLDER, ref.key) for ref in refs)

@@ -61,14 +61,27 @@ def split_sites(patients_by_site: Mapping[str, Iterable[str]], spec: SplitSpec) 
     Returns:
         Roles and the notes on exceptions. A site without patients has no roles.
     """
-    roles: dict[str, dict[str, Role]] = {
-        site: {patient: role_of(patient, spec) for patient in sorted(set(patients_by_site[site]))}
-        for site in sorted(patients_by_site)
-    }
+    roles = _roles_by_hash(patients_by_site, spec)
     notes = _keep_one_to_train(roles, spec)
     if spec.test > 0.0:
         notes += _keep_one_to_test(roles, spec)
     return SiteSplits(roles, tuple(notes))
+
+
+def split_site(site: str, patients: Iterable[str], spec: SplitSpec) -> SiteSplits:
+    """Split one site's patients without knowing of any other site: rule 1 holds, rule 2 cannot be applied.
+
+    Agrees with `split_sites` wherever that leaves out rule 2, that is, while any site has a test patient.
+    """
+    roles = _roles_by_hash({site: patients}, spec)
+    return SiteSplits(roles, tuple(_keep_one_to_train(roles, spec)))
+
+
+def _roles_by_hash(patients_by_site: Mapping[str, Iterable[str]], spec: SplitSpec) -> dict[str, dict[str, Role]]:
+    return {
+        site: {patient: role_of(patient, spec) for patient in sorted(set(patients_by_site[site]))}
+        for site in sorted(patients_by_site)
+    }
 
 
 def _keep_one_to_train(roles: dict[str, dict[str, Role]], spec: SplitSpec) -> list[str]:

@@ -1,6 +1,8 @@
 """Reading one NIfTI file as a checked 3-D volume, the only place where imaging files are opened."""
 
 import gzip
+import math
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,24 +41,32 @@ def read_volume(path: Path, case: str, missing: CaseReason) -> Volume:
             (not NIfTI, damaged, no permission, or voxels that are not single numbers), NOT_3D, EMPTY_VOLUME,
             ABSURD_SPACING.
     """
-    try:
+    with _faults_typed(path, case):
         check_file(path, case, missing)
         with _decompressed(path) as stream:
             volume = _parse(stream, path, case)
             while stream.read(1 << 20):  # to the end, where gzip keeps its checksum
                 pass
         return volume
-    except (EOFError, WrapStructError):
-        raise CaseRejected(
-            CaseReason.TRUNCATED_FILE, case, f"{path}: the file ends early; copy it again"
-        ) from None
-    except (ImageFileError, HeaderDataError, gzip.BadGzipFile, zlib.error, ValueError) as error:
-        raise _unreadable(path, case, error) from None
-    except OSError as error:
-        if error.errno is None:  # nibabel's own, for fewer bytes than the header promises
-            detail = f"{path}: the file ends early; copy it again"
-            raise CaseRejected(CaseReason.TRUNCATED_FILE, case, detail) from None
-        raise _unreadable(path, case, error) from None
+
+
+def read_grid(path: Path, case: str, missing: CaseReason) -> Grid:
+    """The grid of a file whose header is sound and whose size fits it, without reading the voxels.
+
+    A compressed file says its size in its last four bytes (RFC 1952). One that says another than the header is
+    read whole, since it may be damaged, or be compressed in several pieces, which is legal.
+
+    Raises:
+        CaseRejected: as `read_volume`; a damage that leaves the size as it was is not seen.
+    """
+    with _faults_typed(path, case):
+        check_file(path, case, missing)
+        with _decompressed(path) as stream:
+            image, grid = _checked_header(stream, path, case)
+        wanted = image.dataobj.offset + math.prod(image.shape) * image.header.get_data_dtype().itemsize
+        if _size_differs(path, wanted):
+            read_volume(path, case, missing)
+        return grid
 
 
 def read_image(path: Path, case: str) -> Volume:
@@ -82,6 +92,33 @@ def header_spacing_mm(path: Path) -> tuple[float, float, float] | None:
 
 
 @contextmanager
+def _faults_typed(path: Path, case: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, WrapStructError):
+        raise CaseRejected(
+            CaseReason.TRUNCATED_FILE, case, f"{path}: the file ends early; copy it again"
+        ) from None
+    except (ImageFileError, HeaderDataError, gzip.BadGzipFile, zlib.error, ValueError) as error:
+        raise _unreadable(path, case, error) from None
+    except OSError as error:
+        if error.errno is None:  # nibabel's own, for fewer bytes than the header promises
+            detail = f"{path}: the file ends early; copy it again"
+            raise CaseRejected(CaseReason.TRUNCATED_FILE, case, detail) from None
+        raise _unreadable(path, case, error) from None
+
+
+def _size_differs(path: Path, wanted_bytes: int) -> bool:
+    """Whether a file, once decompressed, has another size than its header says; gzip knows it modulo 2^32."""
+    with path.open("rb") as raw:
+        compressed = raw.read(2) == _GZIP_MAGIC
+        end = raw.seek(-4, os.SEEK_END) + 4
+        if not compressed:
+            return end < wanted_bytes
+        return int.from_bytes(raw.read(4), "little") != wanted_bytes % 2**32
+
+
+@contextmanager
 def _decompressed(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, decompressed where they are gzip, whatever the name says."""
     with path.open("rb") as raw:
@@ -103,14 +140,18 @@ def _open_image(stream: BinaryIO) -> Any:
 
 
 def _parse(stream: BinaryIO, path: Path, case: str) -> Volume:
+    image, grid = _checked_header(stream, path, case)
+    return Volume(np.asarray(image.dataobj).reshape(grid.shape), grid)
+
+
+def _checked_header(stream: BinaryIO, path: Path, case: str) -> tuple[Any, Grid]:
     image = _open_image(stream)
     shape = check_shape(tuple(image.shape), case, path)
     affine = np.asarray(image.affine, dtype=np.float64)
     check_spacing(affine, tuple(image.header.get_zooms()), case, path)
     if image.header.get_data_dtype().kind not in "iuf":
         raise ImageFileError(f"voxels of type {image.header.get_data_dtype()} are not single numbers")
-    values = np.asarray(image.dataobj).reshape(shape)
-    return Volume(values, Grid(shape, affine))
+    return image, Grid(shape, affine)
 
 
 def _unreadable(path: Path, case: str, error: Exception) -> CaseRejected:

@@ -23,6 +23,7 @@ PLAN = Plan(
     ),
     federation=FederationSpec(rounds=4),
 )
+INT8 = PLAN.model_copy(update={"federation": FederationSpec(rounds=4, up="int8")})
 SITE = Site(
     name="north",
     plan=PLAN,
@@ -45,6 +46,12 @@ TASK = TrainTask(
         (replace(TASK, round_id=0), SITE, RefusalCode.STALE_ROUND, "rounds 1 to 4"),
         (TASK, replace(SITE, quarantined={"not-3d": 1}), RefusalCode.TOO_MANY_BAD_CASES, "20.0% .* allows 5.0%"),
         (TASK, replace(SITE, training_cases=()), RefusalCode.NO_TRAINING_CASES, "no case for training"),
+        (
+            replace(TASK, plan_id=INT8.fingerprint()),
+            replace(SITE, plan=INT8),
+            RefusalCode.NO_STATE,
+            "go up as int8, and there is no folder",
+        ),
     ],
 )
 def test_anything_else_is_refused_with_its_code(

@@ -73,21 +73,10 @@ def test_json_of_every_command_is_one_object(lab: Lab, capsys: pytest.CaptureFix
     join = ("join", "north", "north.kit", "--fingerprint", lab.fingerprint, "--json")
     joined = json.loads(site(capsys, *join)[1])
     assert (joined["federation"], joined["site"], joined["renewed"]) == ("BMFED", "north", False)
-    assert json.loads(site(capsys, "check", "north", "--json")[1])["level"] == "ok"
     renewed = json.loads(site(capsys, "renew", "north", "--json")[1])
     assert renewed["fingerprint"] != asked["fingerprint"]
     lab.enroll("north")
     assert json.loads(site(capsys, "join", "north", "north.kit", "--json")[1])["renewed"]
-
-
-def test_a_wide_key_makes_check_1(waiting: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    waiting.join("north")
-    waiting.site("north").joined().node_key.chmod(0o644)
-    code, out, err = site(capsys, "check", "north")
-    assert code == 1
-    assert out.startswith("fail  private keys: ")
-    assert "chmod 600" in out
-    assert "north: does not hold: private keys" in err
 
 
 def test_a_sealed_identity_renews_with_its_passphrase_alone(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,13 +85,12 @@ def test_a_sealed_identity_renews_with_its_passphrase_alone(lab: Lab, capsys: py
     assert site(capsys, "request", "north", "--name", "north", "--passphrase-file", "secret")[0] == 0
     lab.enroll("north")
     assert site(capsys, "join", "north", "north.kit", "--fingerprint", lab.fingerprint)[0] == 0
-    assert site(capsys, "check", "north")[0] == 0
     code, _, err = site(capsys, "renew", "north")
     assert (code, "FEDMETS_PASSPHRASE_FILE=FILE" in err) == (2, True)
     assert site(capsys, "renew", "north", "--passphrase-file", "secret")[0] == 0
 
 
-@pytest.mark.parametrize("command", ["request", "join", "renew", "follow", "check"])
+@pytest.mark.parametrize("command", ["request", "join", "renew", "follow"])
 def test_help_teaches_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = site(capsys, command, "--help")
     assert code == 0

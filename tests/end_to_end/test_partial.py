@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.protocol import SiteReply, TrainTask
-from simulation.cli import EXIT_CODES
+from server.records import EXIT_CODES
 from simulation.link import train_job
 from tests.end_to_end.tiny import Ran, data_config, run_here
 

@@ -1,10 +1,11 @@
 """An experiment, a cohort of records and a plan in memory, for the tests of this folder."""
 
+from client.case_list import CaseRef, SiteCases
 from common.metrics.scores import CaseScores, LesionScore
 from common.plan import Plan
 from simulation.config import Experiment
 from simulation.phantom.profile import PhantomSection, SiteProfile
-from simulation.sites import CaseRef, Prepared, SiteCases
+from simulation.sites import Prepared
 
 SITES = ("north", "south", "west")
 

@@ -4,7 +4,8 @@ import pytest
 
 from server.records import Outcome, Participation, RoundRecord, RunStatus, initial_state
 from server.rounds import RunResult, initial_weights
-from simulation.run import credit_round, how_it_ended
+from simulation.engine import credit_round
+from simulation.run import how_it_ended
 from simulation.timing import Stopwatch
 from tests.simulation.experiments import make_plan, make_prepared, make_site
 

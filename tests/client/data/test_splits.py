@@ -2,7 +2,7 @@
 
 import pytest
 
-from client.data.splits import patient_hash, role_of, split_sites
+from client.data.splits import patient_hash, role_of, split_site, split_sites
 from common.plan import SplitSpec
 
 SPEC = SplitSpec(test=0.2, validation=0.1)
@@ -85,3 +85,13 @@ def test_no_test_share_means_no_test_patient() -> None:
     split = split_sites({"a": [f"p{number}" for number in range(50)]}, SplitSpec(test=0.0, validation=0.1))
     assert split.patients("a", "test") == ()
     assert split.notes == ()
+
+
+def test_a_site_alone_splits_as_the_federation_does_while_anybody_tests() -> None:
+    sites = {"a": patients_with("test", 3), "b": [f"p{number}" for number in range(30)], "c": []}
+    together = split_sites(sites, SPEC)
+    assert {name: split_site(name, own, SPEC).roles[name] for name, own in sites.items()} == together.roles
+    assert len(split_site("a", sites["a"], SPEC).notes) == 1
+    nobody = patients_with("train", 4)
+    assert split_site("a", nobody, SPEC).patients("a", "test") == ()  # rule 2 is the federation's
+    assert split_sites({"a": nobody}, SPEC).patients("a", "test") != ()

@@ -1,0 +1,190 @@
+"""The site's SuperNode: how it is started, what it may see, and how it stands, read from its log.
+
+It faces the network, so it gets as little as it needs: the node's key, the authority's certificate and the secret
+that it shares with the worker. With `supernode_user` it has copies of these three in SITE_DIR/supernode, a folder
+of that user's own, and can read nothing else of the site.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.site_config import SiteConfig
+from client.site_folder import KeyFolder
+from common.durable import storage_errors
+from common.errors import UserError
+from common.launching import Backoff, Program
+
+NAME = "supernode"
+LOOPBACK = "127.0.0.1"
+# SuperLink refuses a node that it believes to be connected, for 60 s after it last heard of it.
+BACKOFF = Backoff(first_s=65.0, factor=1.5, longest_s=300.0)
+_QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_LOG_TAIL_BYTES = 64_000
+_STARTING = "Starting Flower SuperNode"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFiles:
+    """What the SuperNode reads."""
+
+    node_key: Path
+    authority: Path
+    secret: Path
+    home: Path
+
+
+def node_files(site_dir: Path, keys: KeyFolder, secret: Path, user: str | None) -> NodeFiles:
+    """The files themselves; or copies, made anew, that `user` alone may read.
+
+    Raises:
+        UserError: no such user, or no way for it to its folder.
+        StorageError: the copies cannot be written.
+    """
+    if user is None:
+        home = site_dir / "run" / "flower"
+        with storage_errors(site_dir):
+            home.mkdir(parents=True, exist_ok=True)
+        return NodeFiles(keys.node_key, keys.authority, secret, home)
+    try:
+        owner = pwd.getpwnam(user)
+    except KeyError:
+        raise UserError(f"supernode_user: no user '{user}' on this machine; create it or leave it out") from None
+    for place in (site_dir, Path(sys.executable), Path(__file__).parent):  # what it starts must be in reach, too
+        _require_way(place, user)
+    folder = site_dir / "supernode"
+    files = NodeFiles(folder / "node", folder / "authority.crt", folder / "secret", folder / "flower")
+    with storage_errors(site_dir):
+        shutil.rmtree(folder, ignore_errors=True)
+        files.home.mkdir(mode=0o700, parents=True)
+        copies = {files.node_key: keys.node_key, files.authority: keys.authority, files.secret: secret}
+        for copy, source in copies.items():
+            handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(source.read_bytes())
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+        folder.chmod(0o700)
+    return files
+
+
+def _require_way(place: Path, user: str) -> None:
+    for folder in (place.resolve(), *place.resolve().parents):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            raise UserError(
+                f"supernode_user = '{user}': {folder} does not let other users through, on the way to {place}; "
+                f"run: chmod o+x {folder}"
+            )
+
+
+def supernode_program(
+    address: str, port: int, files: NodeFiles, config: SiteConfig, log: Path, inherited: Mapping[str, str]
+) -> Program:
+    """flower-supernode for one site.
+
+    Args:
+        address: HOST:PORT of the gateway.
+        port: of its Runtime API, on the loopback address.
+        files: what it reads.
+        config: says the proxy and the user.
+        log: takes its output.
+        inherited: our own environment, of which it gets a few variables and no proxy but the site's.
+    """
+    arguments = {
+        "--superlink": address,
+        "--root-certificates": str(files.authority),
+        "--auth-supernode-private-key": str(files.node_key),
+        "--superexec-auth-secret-file": str(files.secret),
+        "--isolation": "process",
+        "--host": LOOPBACK,
+        "--port": str(port),
+    }
+    argv = (
+        sys.executable,
+        "-P",
+        "-m",
+        "client.supernode_main",
+        *(part for pair in arguments.items() for part in pair),
+    )
+    environment = {name: inherited[name] for name in _KEPT if name in inherited}
+    environment |= {**_QUIET, "FLWR_HOME": str(files.home), "HOME": str(files.home), "PYTHONUNBUFFERED": "1"}
+    if config.proxy is not None:
+        environment["HTTPS_PROXY"] = config.proxy
+    return Program(NAME, argv, environment, log, config.supernode_user, BACKOFF)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStanding:
+    """How the SuperNode stands with the aggregator.
+
+    Attributes:
+        connected: it signed in and nothing is known against it since.
+        words: for people, with what to do.
+    """
+
+    connected: bool
+    words: str
+
+
+_REASONS = (
+    (
+        "[code: 2004]",
+        "the aggregator does not let this site in: its key is not registered there (suspended, removed, or not "
+        "yet known), or its last connection broke off less than a minute ago; if it stays so, ask the consortium",
+    ),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "whoever answers at the gateway's address has no certificate of this federation: a proxy that opens TLS, "
+        "or another server; run fedmets-site check",
+    ),
+    (
+        "Exit Code: 606",
+        "the aggregator runs another version of Flower; install the same version of fedmets on both sides",
+    ),
+    ("407 Proxy", "the proxy wants a user and a password: write them into proxy in site.toml"),
+    ("address already in use", "its port on this machine is taken; choose another supernode_port in site.toml"),
+    (
+        "SuperNode terminated gracefully",
+        "the aggregator refused its signature: the site was suspended or removed, or this machine's clock is "
+        "wrong; run fedmets-site check",
+    ),
+)
+
+
+def standing_in(log: str) -> NodeStanding:
+    """What the log's last start says."""
+    text = _COLOURS.sub("", log[log.rfind(_STARTING) :]) if _STARTING in log else ""
+    for sign, words in _REASONS:
+        if sign in text:
+            return NodeStanding(False, words)
+    if "Exit Code:" in text or "Traceback" in text:
+        last = [line.strip() for line in text.splitlines() if line.strip()]
+        return NodeStanding(False, f"it ended with an error: {' '.join(last[-3:])[:200]}")
+    away, back = text.rfind("Connection attempt failed"), text.rfind("Connection successful")
+    if away > back:
+        return NodeStanding(False, "the gateway does not answer; it goes on trying, fedmets-site check looks why")
+    if "SuperNode ID:" in text:
+        return NodeStanding(True, "connected to the aggregator")
+    return NodeStanding(False, "signing in" if text else "not started")
+
+
+def read_standing(log: Path) -> NodeStanding:
+    """As `standing_in`, of the end of the log's file."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES, 0))
+            return standing_in(file.read().decode(errors="replace"))
+    except OSError:
+        return NodeStanding(False, "not started")

@@ -1,0 +1,49 @@
+"""A plan in words, for the person who decides about it: what will run, what comes in, what leaves the house."""
+
+from common.compression import encoded_bytes
+from common.plan import Plan
+
+
+def what_runs(plan: Plan) -> list[str]:
+    """What a site is asked to do."""
+    training, rounds = plan.training, plan.federation.rounds
+    patch = " x ".join(str(edge) for edge in training.patch_size)
+    spacing = " x ".join(f"{edge:g}" for edge in plan.preprocessing.spacing_mm)
+    held_out = f"{plan.split.test:.0%} of patients are kept for tests, {plan.split.validation:.0%} for validation"
+    return [
+        f"plan '{plan.name}', {plan.fingerprint()}",
+        f"sites: {', '.join(plan.sites)}",
+        f"cases need {', '.join(plan.sequences)} and a segmentation of {', '.join(plan.labels)}; "
+        f"resampled to {spacing} mm here; {held_out}",
+        f"{rounds} rounds of {training.steps} steps with {training.optimizer}, "
+        f"{training.batch_size} patches of {patch} voxels, network {plan.model.name} {list(plan.model.channels)}",
+        f"each round within {plan.federation.deadline_s:g} s; {plan.federation.algorithm}, at least "
+        f"{plan.federation.quorum:.0%} of the sites",
+        "the code that runs is the one installed here; the delivered app bundle holds none and is never opened",
+    ]
+
+
+def what_comes(plan: Plan, parameters: int) -> list[str]:
+    """What a site receives."""
+    size = encoded_bytes(parameters, plan.federation.down)
+    return [f"each round the model: {parameters} weights as {plan.federation.down}, {_megabytes(size)}"]
+
+
+def what_leaves(plan: Plan, parameters: int) -> list[str]:
+    """What leaves a site, field by field."""
+    size = encoded_bytes(parameters, plan.federation.up)
+    return [
+        f"each round the change of the model's weights: {parameters} numbers as {plan.federation.up}, "
+        f"{_megabytes(size)}",
+        "each round: number of training cases, steps, mean loss, seconds (whole, training, evaluation)",
+        f"every {plan.evaluation.validate_every} round(s), over the validation cases: their number, sum of Dice, "
+        "lesions, lesions found, false positives",
+        "number of unusable cases by reason (such as 'missing-sequence'); a code for a round refused or lost",
+        "never: images, labels, file names, patient names or identifiers, dates, texts of errors, anything of "
+        "site.toml",
+        "noise is not added: whoever holds the updates may learn something about the cases from them",
+    ]
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e5 else f"{size_bytes} bytes"

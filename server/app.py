@@ -1,0 +1,142 @@
+"""The ServerApp that Flower starts: nothing but wiring around server/rounds.py.
+
+Flower's executor starts it in a process of its own, with the aggregator's folder in FEDMETS_SERVER_DIR and the
+plan in the run's configuration. Everything it does is on disk in DIR/runs/PLAN_ID; Flower keeps none of it.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from common.errors import FedmetsError
+from common.identity import IdentityKey
+from common.lock import exclusive
+from common.passphrase import passphrase_for
+from common.plan import Plan
+from server.approvals import Approvals
+from server.federation import open_federation
+from server.flower_link import FlowerLink
+from server.plans import KeptPlan, pick_plan
+from server.provisioning import ServerFolder, open_server
+from server.records import RoundRecord, RunStatus
+from server.releasing import sealed_release
+from server.rounds import run_federation
+from server.run_folder import RunFolder, RunProgress
+from server.signed_in import signed_in
+
+FOLDER_VARIABLE = "FEDMETS_SERVER_DIR"
+log = logging.getLogger("fedmets")
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """One run, in the mode that its configuration names: `train` a plan, or `release` its model to the sites."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    folder = open_server(Path(os.environ.get(FOLDER_VARIABLE, "")))
+    kept = pick_plan(folder, str(context.run_config["plan"]))
+    run = RunFolder(folder, kept.body.plan_id)
+    run.make()
+    if context.run_config["mode"] == "release":
+        _offer_release(grid, folder, kept, run)
+        return
+    with exclusive(run.path, wait_s=10.0):
+        _Run(grid, folder, kept, run, context).train()
+
+
+class _Run:
+    """One process's work on a run."""
+
+    def __init__(self, grid: Grid, folder: ServerFolder, kept: KeptPlan, run: RunFolder, context: Context) -> None:
+        self._grid, self._folder, self._kept, self._run = grid, folder, kept, run
+        self._approval_deadline_s = float(str(context.run_config["approval_deadline_s"]))
+        self._nodes = _node_finder(grid, folder)
+        now, before = _now(), run.progress()
+        self._progress = RunProgress(
+            phase="proposing",
+            rounds=kept.plan.federation.rounds,
+            round_id=before.round_id if before else 0,
+            standings=before.standings if before else {},
+            began_at=before.began_at if before else now,
+            changed_at=now,
+            process_id=os.getpid(),
+            flower_run=context.run_id,
+        )
+
+    def train(self) -> None:
+        """From the sites' approval to the last round; what goes wrong stands in the run's state."""
+        try:
+            self._write()
+            if self._agreed():
+                self._rounds()
+        except FedmetsError as error:
+            self._write(reason=str(error))
+            raise
+
+    def _agreed(self) -> bool:
+        """Whether the sites approved; a run that has rounds behind it asked before, and each task asks again."""
+        if self._progress.round_id:
+            return True
+        asking = Approvals(
+            self._grid, self._kept.envelope, self._plan, self._nodes, self._folder, _now, self._note_standing
+        )
+        if asking.wait(self._approval_deadline_s):
+            return True
+        short = "the plan was not approved by enough sites in time; resume to ask again"
+        self._write(phase="ended", status=RunStatus.FAILED, reason=short)
+        return False
+
+    def _rounds(self) -> None:
+        self._write(phase="training")
+        federation = open_federation(self._plan, self._run.path, time.perf_counter, time.time, log.warning)
+        link = FlowerLink(self._grid, self._plan, self._nodes, self._folder, lambda: _identity(self._folder), _now)
+        result = run_federation(federation, link, self._note_round)
+        self._write(phase="ended", status=result.status, round_id=result.model.round_id)
+
+    @property
+    def _plan(self) -> Plan:
+        return self._kept.plan
+
+    def _note_standing(self, site: str, standing: str) -> None:
+        log.info("site %s: %s", site, standing)
+        self._write(standings={**self._progress.standings, site: standing})
+
+    def _note_round(self, record: RoundRecord) -> None:
+        told = ", ".join(f"{site.site} {site.code or site.outcome}" for site in record.sites)
+        log.info("round %d of %d: %s", record.round, self._progress.rounds, told)
+        self._write(round_id=record.round)
+
+    def _write(self, **changes: object) -> None:
+        self._progress = self._run.write(self._progress.model_copy(update=changes), _now())
+
+
+def _offer_release(grid: Grid, folder: ServerFolder, kept: KeptPlan, run: RunFolder) -> None:
+    """Send the signed model to the plan's sites that are signed in; each keeps it for its fetch."""
+    message = sealed_release(folder, kept, run, _identity(folder), _now())
+
+    def say(site: str, standing: str) -> None:
+        log.info("release at site %s: %s", site, standing)
+
+    nodes = _node_finder(grid, folder)
+    asking = Approvals(grid, message, kept.plan, nodes, folder, _now, say)
+    asking.ask(kept.plan.federation.deadline_s)
+
+
+def _identity(folder: ServerFolder) -> IdentityKey:
+    keys = folder.server_keys()
+    return folder.identity(passphrase_for(keys.identity_key, None))
+
+
+def _node_finder(grid: Grid, folder: ServerFolder) -> Callable[[], Mapping[str, int]]:
+    return lambda: signed_in(grid.get_nodes(), folder, _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

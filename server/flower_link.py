@@ -1,0 +1,204 @@
+"""The federated loop's link over Flower: tasks out through a Grid, replies in, one or two at a time."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from datetime import datetime
+from typing import Protocol
+
+from flwr.app import Message
+
+from common.errors import FailureCode, UpdateCode, WireError
+from common.flower import from_record, to_record
+from common.identity import IdentityKey
+from common.plan import Plan
+from common.protocol import SiteFailed, SiteReply, SiteUntrusted, TrainTask
+from common.wire import Envelope, TaskBody
+from server.provisioning import ServerFolder
+from server.sealing import open_reply, seal_task
+from server.selection import quorum_of
+
+log = logging.getLogger(__name__)
+TRAIN, QUERY = "train", "query"
+_PULLERS = 2  # as many answers are in memory beside the mean, whatever the number of sites
+_POLL_S = 0.5
+_RETURN_WITHIN_S = 60.0
+_TTL_MARGIN_S = 60.0  # a reply on its way at the deadline may still be told from one that never came
+
+
+class Messages(Protocol):
+    """The part of Flower's Grid that is used."""
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send; the ids in the same order, nothing for a message that could not be sent."""
+        ...
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """The replies to these messages that are there."""
+        ...
+
+
+class FlowerLink:
+    """Reaches the sites of one plan.
+
+    Args:
+        grid: Flower's.
+        plan: whose sites alone are asked.
+        nodes: the node that each site is signed in with now, by site; asked before every round.
+        folder: the registry that says whose signature counts.
+        identity: signs the tasks; asked for every round, since keys rotate while a run goes on.
+        clock: the time on tasks.
+    """
+
+    def __init__(
+        self,
+        grid: Messages,
+        plan: Plan,
+        nodes: Callable[[], Mapping[str, int]],
+        folder: ServerFolder,
+        identity: Callable[[], IdentityKey],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._grid, self._plan, self._nodes = grid, plan, nodes
+        self._folder, self._identity, self._clock = folder, identity, clock
+        self._expected = set(plan.sites)
+
+    def online(self) -> tuple[str, ...]:
+        """The plan's sites that are signed in, once those of the round before are back and enough for a quorum.
+
+        A line that dropped for a moment, or a SuperLink that was started anew, must not cost a site its round, or
+        the run all its rounds one after the other. Who took part before is awaited for a minute, a quorum for the
+        plan's deadline.
+        """
+        begun_s = time.monotonic()
+        while True:
+            nodes = self._nodes()
+            present = {site for site in self._plan.sites if site in nodes}
+            waited_s = time.monotonic() - begun_s
+            late = waited_s > (_RETURN_WITHIN_S if self._is_quorum(present) else self._plan.federation.deadline_s)
+            if late or (present >= self._expected and self._is_quorum(present)):
+                self._expected = present
+                return tuple(site for site in self._plan.sites if site in present)
+            time.sleep(_POLL_S)
+
+    def _is_quorum(self, present: Set[str]) -> bool:
+        return len(present) >= quorum_of(self._plan)
+
+    def train(self, sites: Sequence[str], task: TrainTask, deadline_s: float) -> Iterator[SiteReply]:
+        """Send the task, signed, and yield what comes back, checked, until the deadline."""
+        federation = self._folder.federation.name
+        body, sealed = seal_task(
+            task, self._plan, federation, self._identity(), self._clock(), self._folder.rotations()
+        )
+        nodes = self._nodes()
+        present = {site: nodes[site] for site in sites if site in nodes}
+        for site, reply in exchange(self._grid, sealed, present, TRAIN, deadline_s, str(task.round_id)):
+            yield self._read(site, reply, body)
+
+    def _read(self, site: str, reply: "Envelope | Lost | WireError", task: TaskBody) -> SiteReply:
+        match reply:
+            case Envelope():
+                return open_reply(reply, task, site, self._plan, self._folder, self._clock())
+            case WireError():
+                return SiteUntrusted(site, task.round_id, UpdateCode.MALFORMED_REPLY, str(reply), 0)
+            case Lost():
+                log.warning("round %d: no answer from %s: %s", task.round_id, site, reply.reason)
+                return SiteFailed(site, task.round_id, FailureCode.CONNECTION_LOST)
+
+
+class Lost:
+    """Flower's word that no answer will come: the site's node went away, or its answer could not be fetched."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def exchange(
+    grid: Messages, message: Envelope, nodes: Mapping[str, int], message_type: str, wait_s: float, group: str = ""
+) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
+    """Send one message to several nodes and yield (site, answer) as they come; ends after `wait_s` at the latest.
+
+    The content is stored once at the SuperLink, whatever the number of nodes. Answers are fetched by two threads:
+    fetching one whose upload is still going on blocks, and a slow line must hold up neither the others nor the
+    deadline.
+    """
+    end_s = time.monotonic() + wait_s
+    record = to_record(message)
+    messages = [
+        Message(record, node, message_type, ttl=wait_s + _TTL_MARGIN_S, group_id=group) for node in nodes.values()
+    ]
+    ids = list(grid.push_messages(messages))
+    del record, messages
+    waiting = {site: message_id for site, message_id in zip(nodes, ids, strict=False) if message_id}
+    for site in set(nodes) - set(waiting):
+        yield site, Lost("the message could not be sent")
+    with _Pullers(grid, waiting, end_s) as answers:
+        yield from answers
+
+
+class _Pullers:
+    """Threads that fetch answers, each holding at most one."""
+
+    def __init__(self, grid: Messages, waiting: Mapping[str, str], end_s: float) -> None:
+        self._grid, self._end_s, self._left = grid, end_s, len(waiting)
+        self._todo: queue.Queue[tuple[str, str]] = queue.Queue()
+        self._done: queue.Queue[tuple[str, Envelope | Lost | WireError]] = queue.Queue()
+        self._room = threading.Semaphore(_PULLERS)  # given back when an answer has been worked off
+        self._over = threading.Event()
+        for item in waiting.items():
+            self._todo.put(item)
+
+    def __enter__(self) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
+        for _ in range(min(_PULLERS, self._left)):
+            threading.Thread(target=self._pull, daemon=True).start()
+        return self._answers()
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+
+    def _answers(self) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
+        while self._left and (rest_s := self._end_s - time.monotonic()) > 0:
+            try:
+                answer = self._done.get(timeout=min(rest_s, _POLL_S))
+            except queue.Empty:
+                continue
+            yield answer
+            del answer
+            self._left -= 1
+            self._room.release()
+
+    def _pull(self) -> None:
+        """Ask for one site's answer after the other's, a moment apart, until all are there or time is up."""
+        while not self._over.is_set() and time.monotonic() < self._end_s:
+            if not self._room.acquire(timeout=_POLL_S):
+                continue
+            try:
+                site, message_id = self._todo.get(timeout=_POLL_S)
+            except queue.Empty:
+                self._room.release()
+                continue
+            answer = self._fetch(message_id)
+            if answer is None:
+                self._room.release()
+                self._todo.put((site, message_id))
+                self._over.wait(_POLL_S)
+                continue
+            self._done.put((site, answer))
+            del answer  # else it would live until the next one is here, beside it
+
+    def _fetch(self, message_id: str) -> "Envelope | Lost | WireError | None":
+        try:
+            replies = list(self._grid.pull_messages([message_id]))
+        except Exception as error:  # noqa: BLE001 (this thread's edge: whatever the transport raises is a lost try)
+            log.warning("an answer could not be asked for: %s", error)
+            return None
+        if not replies:
+            return None
+        if replies[0].has_error():
+            return Lost(f"{replies[0].error.code}: {replies[0].error.reason}")
+        try:
+            return from_record(replies[0].content)
+        except WireError as error:
+            return error

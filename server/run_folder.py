@@ -1,0 +1,77 @@
+"""A run of a plan on the consortium's disk: DIR/runs/PLAN_ID, with its rounds, its audit log and how it stands."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from common.documents import read_document
+from common.durable import storage_errors, write_durably
+from common.errors import EnrollmentError
+from common.lock import exclusive
+from common.schema import Frozen
+from server.provisioning import ServerFolder
+from server.records import RunStatus
+
+STATE_FILE = "state.json"
+
+
+class RunProgress(Frozen):
+    """How far a run is, as its own process last wrote.
+
+    Attributes:
+        phase: proposing the plan, training, or ended for good.
+        round_id: the last committed round.
+        standings: what each site said of the plan.
+        status: how it ended; None before.
+        reason: in words, where something stands in its way.
+        began_at, changed_at: by the aggregator's clock.
+        process_id: of the process at work.
+        flower_run: Flower's own number of the run.
+    """
+
+    phase: Literal["proposing", "training", "ended"]
+    round_id: int = 0
+    rounds: int
+    standings: dict[str, str] = {}
+    status: RunStatus | None = None
+    reason: str = ""
+    began_at: AwareDatetime
+    changed_at: AwareDatetime
+    process_id: int = 0
+    flower_run: int = 0
+
+
+class RunFolder:
+    """DIR/runs/PLAN_ID."""
+
+    def __init__(self, folder: ServerFolder, plan_id: str) -> None:
+        self.plan_id = plan_id
+        self.path: Path = folder.path / "runs" / plan_id
+
+    def make(self) -> None:
+        """Create it; raises StorageError."""
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, progress: RunProgress, now: datetime) -> RunProgress:
+        """Put how the run stands on disk; raises StorageError."""
+        written = progress.model_copy(update={"changed_at": now})
+        write_durably(self.path / STATE_FILE, f"{written.to_json()}\n".encode())
+        return written
+
+    def progress(self) -> RunProgress | None:
+        """How the run stands; None when it never began."""
+        path = self.path / STATE_FILE
+        return read_document(RunProgress, path, "the state of a run") if path.exists() else None
+
+    def at_work(self) -> bool:
+        """Whether a process works on the run now: it holds the folder's lock, which ends with it."""
+        if not self.path.exists():
+            return False
+        try:
+            with exclusive(self.path):
+                return False
+        except EnrollmentError:
+            return True

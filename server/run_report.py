@@ -1,0 +1,111 @@
+"""How a federation's runs stand, in words that say what to do next."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.errors import CheckpointCorrupt
+from server.federation import ROUNDS_FOLDER
+from server.plans import KeptPlan, all_plans
+from server.provisioning import ServerFolder
+from server.records import RoundRecord
+from server.run_folder import RunFolder, RunProgress
+from server.store import RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One plan and its run.
+
+    Attributes:
+        state: not started, proposing, training, interrupted, stopped, completed, partial or failed.
+        last: the last committed round; None before the first.
+    """
+
+    plan_id: str
+    name: str
+    state: str
+    round_id: int
+    rounds: int
+    standings: dict[str, str]
+    reason: str
+    changed_at: datetime | None
+    last: RoundRecord | None
+
+    def lines(self, folder: ServerFolder) -> list[str]:
+        """As a terminal shows it."""
+        where = f"{folder.path} {self.plan_id[:12]}"
+        head = f"run {self.plan_id[:12]} '{self.name}': {self.state}, round {self.round_id} of {self.rounds}"
+        since = f", since {self.changed_at:%Y-%m-%d %H:%M:%S} UTC" if self.changed_at else ""
+        found = [f"{head}{since}{': ' if self.reason else ''}{self.reason}"]
+        if self.state == "proposing":
+            found += [f"  {site}: {standing}" for site, standing in sorted(self.standings.items())]
+        if self.last is not None:
+            kept = "" if self.last.advanced else "; quorum missed, the model stayed as it was"
+            outcomes = ", ".join(f"{site.site} {site.code or site.outcome}" for site in self.last.sites)
+            found.append(f"  round {self.last.round}: {outcomes}{kept}")
+        advice = _ADVICE.get(self.state)
+        return [*found, f"  {advice} {where}"] if advice else found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `status --json` gives it."""
+        return {
+            "plan_id": self.plan_id,
+            "name": self.name,
+            "state": self.state,
+            "round": self.round_id,
+            "rounds": self.rounds,
+            "standings": self.standings,
+            "reason": self.reason,
+            "changed_at": self.changed_at.isoformat() if self.changed_at else None,
+            "last_round": self.last.model_dump(mode="json") if self.last else None,
+        }
+
+
+_ADVICE = {
+    "not started": "begin it with: fedmets-server start",
+    "interrupted": "no committed round is lost; go on with: fedmets-server resume",
+    "stopped": "go on with: fedmets-server resume",
+    "failed": "see the reason, then: fedmets-server resume",
+    "completed": "release its model with: fedmets-server release",
+    "partial": "not every site was in every round; its model can be had with: fedmets-server release",
+}
+
+
+def report_runs(folder: ServerFolder) -> list[RunReport]:
+    """Every plan's run, in the order of the plans."""
+    return [report_run(folder, kept) for kept in all_plans(folder)]
+
+
+def report_run(folder: ServerFolder, kept: KeptPlan) -> RunReport:
+    """One plan's run: what its process last wrote, checked against whether that process is alive."""
+    run = RunFolder(folder, kept.body.plan_id)
+    progress, last = run.progress(), _last_round(run)
+    return RunReport(
+        plan_id=kept.body.plan_id,
+        name=kept.plan.name,
+        state=_state(run, progress),
+        round_id=last.round if last else 0,
+        rounds=kept.plan.federation.rounds,
+        standings=progress.standings if progress else {},
+        reason=progress.reason if progress else "",
+        changed_at=progress.changed_at if progress else None,
+        last=last,
+    )
+
+
+def _state(run: RunFolder, progress: RunProgress | None) -> str:
+    if progress is None:
+        return "not started"
+    if progress.phase == "ended":
+        return str(progress.status) if progress.status else "stopped"
+    return progress.phase if run.at_work() else "interrupted"
+
+
+def _last_round(run: RunFolder) -> RoundRecord | None:
+    """From the commits, not from what was said of them; a damaged history is told of by the run itself."""
+    try:
+        history = RunStore(run.path / ROUNDS_FOLDER, lambda event, round_id, text: None).history()
+    except CheckpointCorrupt:
+        return None
+    return history[-1] if history else None

@@ -1,0 +1,178 @@
+"""`fedmets-server up`: the aggregator's three programs, and the sites' nodes, for as long as it runs.
+
+gateway      faces the network and forwards what a SuperNode needs, nothing else
+superlink    Flower's message store, on the loopback address
+superexec    starts server/app.py when a run is submitted
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from common.durable import write_durably
+from common.launching import Backoff, Program
+from common.processes import boot_id
+from common.stopping import stop_signals
+from common.supervise import Supervisor
+from common.supervisor_state import ProcessRecord, record_of
+from server.bundle import write_bundle
+from server.gateway_config import gateway_config
+from server.provisioning import ServerFolder
+from server.superlink import (
+    LOOPBACK,
+    flower_environment,
+    flower_folder,
+    free_port,
+    is_healthy,
+    point_cli,
+    superexec_program,
+    superlink_program,
+)
+from server.up_record import UpRecord, remove_up, run_folder, write_up
+from server.upkeep import Upkeep
+
+_POLL_S = 0.2
+_EVERYWHERE = ("0.0.0.0", "::")
+_GATEWAY_BACKOFF = Backoff(first_s=1.0, factor=2.0, longest_s=60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What is chosen at each start.
+
+    Attributes:
+        listen: the address at which the gateway listens; the port is the federation's.
+        superlink_port: on 127.0.0.1; 0 takes a free one.
+        gateway: False where nginx stands in front.
+        passphrase_file: opens the server's identity; None leaves that to FEDMETS_PASSPHRASE_FILE.
+    """
+
+    listen: str = "0.0.0.0"
+    superlink_port: int = 0
+    gateway: bool = True
+    passphrase_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """One start: the folder, what was chosen, and the port that came of it."""
+
+    folder: ServerFolder
+    options: UpOptions
+    port: int
+    environment: dict[str, str]
+
+    def programs(self) -> Sequence[Program]:
+        """In the order of their start, with the server's present keys."""
+        front = [gateway_program(self.folder, self.options.listen, self.port, self.environment)]
+        return (
+            superlink_program(self.folder, self.port, self.environment),
+            superexec_program(self.folder, self.port, self.environment),
+            *(front if self.options.gateway else ()),
+        )
+
+    def superlink_is_healthy(self) -> bool:
+        return is_healthy(LOOPBACK, self.port, self.folder.authority_certificate)
+
+    def is_healthy(self, supervisor: Supervisor) -> bool:
+        """Whether all programs run and SuperLink answers, through the gateway if there is one."""
+        if any(program.state != "running" for program in supervisor.programs()):
+            return False
+        if not self.options.gateway:
+            return self.superlink_is_healthy()
+        address = LOOPBACK if self.options.listen in _EVERYWHERE else self.options.listen
+        return is_healthy(address, self.folder.federation.port, self.folder.authority_certificate)
+
+    def record(self, supervisor: Supervisor, generation: int, ready_at: datetime) -> UpRecord:
+        running = {program.name: program.process for program in supervisor.programs()}
+        return UpRecord(
+            process=record_of(os.getpid()) or ProcessRecord(pid=os.getpid(), started_ticks=0),
+            boot=boot_id(),
+            pids={name: process.pid for name, process in running.items() if process is not None},
+            superlink_port=self.port,
+            gateway_port=self.folder.federation.port if self.options.gateway else None,
+            generation=generation,
+            ready_at=ready_at,
+        )
+
+
+def run_up(
+    folder: ServerFolder, options: UpOptions, clock: Callable[[], datetime], say: Callable[[str], None]
+) -> None:
+    """Run the aggregator until SIGTERM or SIGINT; nothing of it is left when this returns.
+
+    "ready" is said, and DIR/run/up.json written, once SuperLink answers through the gateway and knows the sites.
+
+    Args:
+        folder: the federation's.
+        options: see `UpOptions`.
+        clock: the time.
+        say: told, a line each, what happens to the programs and the nodes.
+
+    Raises:
+        OutputError: it is up already.
+        FedmetsError: a program or the bundle is not there as it should be.
+        StorageError: the folder cannot be written.
+    """
+    with (
+        stop_signals() as stops,
+        Supervisor(run_folder(folder), lambda event: say(str(event)), clock) as supervisor,
+        _removed_at_the_end(folder),
+    ):
+        environment = flower_environment(folder, os.environ, options.passphrase_file)
+        up = _Up(folder, options, options.superlink_port or free_port(), environment)
+        write_bundle(flower_folder(folder).app)
+        cli = point_cli(folder, up.port, environment)
+        generation = folder.server_keys().generation
+        for program in up.programs():
+            supervisor.start(program)
+        with Upkeep(folder, cli, clock, up.superlink_is_healthy, say) as upkeep:
+            record: UpRecord | None = None
+            while not stops.wait(_POLL_S):
+                generation = _follow_rotation(up, supervisor, generation, say)
+                supervisor.poll()
+                if record is not None:
+                    record = _keep(folder, record, up.record(supervisor, generation, record.ready_at))
+                elif upkeep.settled and up.is_healthy(supervisor):
+                    record = _keep(folder, None, up.record(supervisor, generation, clock()))
+                    say(f"ready: {folder.federation.name} at {folder.federation.address}")
+        say(f"ending: {stops.received[0].name}")
+
+
+def gateway_program(folder: ServerFolder, listen: str, port: int, environment: dict[str, str]) -> Program:
+    """The gateway in front of SuperLink's port, with the server's present TLS key."""
+    config = run_folder(folder).resolve() / "gateway.json"
+    write_durably(config, f"{gateway_config(folder, port, listen=listen).to_json()}\n".encode())
+    argv = (sys.executable, "-P", "-m", "server.gateway", str(config))
+    return Program("gateway", argv, environment, flower_folder(folder).log("gateway"), backoff=_GATEWAY_BACKOFF)
+
+
+def _follow_rotation(up: _Up, supervisor: Supervisor, generation: int, say: Callable[[str], None]) -> int:
+    """Start again, with the new keys, what shows a certificate; the former private keys are deleted already."""
+    present = up.folder.server_keys().generation
+    if present != generation:
+        say(f"server keys of generation {present}: superlink and gateway start again")
+        for program in up.programs():
+            if program.name != "superexec":  # knows the authority alone
+                supervisor.replace(program)
+    return present
+
+
+def _keep(folder: ServerFolder, before: UpRecord | None, record: UpRecord) -> UpRecord:
+    if record != before:
+        write_up(folder, record)
+    return record
+
+
+@contextmanager
+def _removed_at_the_end(folder: ServerFolder) -> Iterator[None]:
+    """No up.json from an earlier life before the block, none after it."""
+    remove_up(folder)
+    try:
+        yield
+    finally:
+        remove_up(folder)

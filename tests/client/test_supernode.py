@@ -1,0 +1,160 @@
+"""The SuperNode's program, what it may see, and what its log says in plain words."""
+
+import os
+import pwd
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client import supernode
+from client.site_config import Folders, SiteConfig
+from client.site_folder import SiteFolder
+from client.supernode import NodeFiles, node_files, read_standing, standing_in, supernode_program
+from client.supernode_main import LOOP_ENDED
+from common.config import DataSection
+from common.errors import UserError
+from common.launching import launch
+from tests.trust import make_lab
+
+START = "\x1b[92mINFO \x1b[0m:      Starting Flower SuperNode\n"
+SIGNED_IN = START + "\x1b[92mINFO \x1b[0m:      SuperNode ID: 1532\n"
+AWAY = "WARNING :   Connection attempt failed, retrying in 0.88 seconds\n"
+BACK = "INFO :      Connection successful after 1.20 seconds and 2 tries.\n"
+REFUSED = START + "ERROR :     Exit Code: 305\nFailed to initialize\n[code: 2004] Failed to activate SuperNode.\n"
+
+
+def config(proxy: str | None = None, user: str | None = None) -> SiteConfig:
+    data = DataSection(adapter="ucsf_bmsr", root=Path("/nowhere"))
+    return SiteConfig(data=data, folders=Folders(cache=Path("/nowhere")), proxy=proxy, supernode_user=user)
+
+
+@pytest.mark.parametrize(
+    ("log", "connected", "words"),
+    [
+        ("", False, "not started"),
+        (START, False, "signing in"),
+        (SIGNED_IN, True, "connected"),
+        (SIGNED_IN + AWAY, False, "does not answer"),
+        (SIGNED_IN + AWAY + BACK, True, "connected"),
+        (REFUSED, False, "does not let this site in"),
+        (REFUSED + SIGNED_IN, True, "connected"),
+        (START + "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", False, "no certificate of this"),
+        (SIGNED_IN + "INFO :      SuperNode terminated gracefully.\n", False, "refused its signature"),
+        (START + "httpx.ProxyError: 407 Proxy Authentication Required", False, "the proxy wants a user"),
+        (START + "[Errno 98] error while attempting to bind: address already in use", False, "supernode_port"),
+        (
+            START + "Traceback (most recent call last):\n  x\nKeyError: 'y'\n",
+            False,
+            "ended with an error: .*KeyError",
+        ),
+    ],
+)
+def test_the_logs_last_start_in_plain_words(log: str, connected: bool, words: str) -> None:
+    standing = standing_in(log)
+    assert standing.connected is connected
+    assert re.search(words, standing.words)
+
+
+def test_of_a_long_log_the_end_counts(tmp_path: Path) -> None:
+    path = tmp_path / "supernode.log"
+    assert read_standing(path).words == "not started"
+    path.write_text(REFUSED + "x\n" * 100_000 + SIGNED_IN)
+    assert read_standing(path).connected
+
+
+def test_it_gets_the_sites_proxy_and_no_other_and_none_of_our_secrets(tmp_path: Path) -> None:
+    files = NodeFiles(tmp_path / "node", tmp_path / "crt", tmp_path / "secret", tmp_path)
+    ours = {"PATH": "/bin", "HTTPS_PROXY": "http://other:1", "FEDMETS_PASSPHRASE_FILE": "/x", "API_TOKEN": "t"}
+    with_proxy, without = (
+        supernode_program("fed:8443", 9, files, config(proxy), tmp_path / "log", ours)
+        for proxy in ("http://user:pass@proxy:3128", None)
+    )
+    assert with_proxy.environment["HTTPS_PROXY"] == "http://user:pass@proxy:3128"
+    assert "HTTPS_PROXY" not in without.environment
+    assert {"FEDMETS_PASSPHRASE_FILE", "API_TOKEN"}.isdisjoint(with_proxy.environment)
+    assert with_proxy.environment["FLWR_TELEMETRY_ENABLED"] == "0"
+    assert "pass" not in repr(with_proxy)
+    arguments = " ".join(with_proxy.argv)
+    assert "--superlink fed:8443" in arguments
+    assert "--isolation process --host 127.0.0.1 --port 9" in arguments
+    assert "--insecure" not in arguments
+    assert with_proxy.backoff.delay_s(1) > 60
+
+
+def test_flower_goes_through_the_proxy(tmp_path: Path) -> None:
+    keys = make_lab(tmp_path / "lab").add("north").joined()
+    files = node_files(tmp_path, keys, tmp_path / "secret", None)
+    files.secret.write_text("s" * 64)
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as probe:
+        proxy.settimeout(30)
+        port = probe.getsockname()[1]
+        probe.close()
+        through = config(f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        program = supernode_program("fed.example.org:8443", port, files, through, tmp_path / "log", os.environ)
+        running = launch(program, "test")
+        try:
+            asked, _ = proxy.accept()
+            with asked:
+                asked.settimeout(30)
+                assert asked.recv(100).startswith(b"CONNECT fed.example.org:8443")
+        finally:
+            running.kill()
+
+
+def test_a_loop_that_ends_ends_the_process() -> None:
+    script = (
+        "import sys, threading, types, client.supernode_main as m\n"
+        "def loop(): threading.Thread(target=threading.Event().wait).start(); print(sys.argv[0])\n"
+        "m.entry_points = lambda **of: (types.SimpleNamespace(load=lambda: loop),)\n"
+        "m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (LOOP_ENDED, "flower-supernode\n")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can pass through, as pytest's own are not."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_user_of_its_own_gets_copies_and_nothing_else(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/cat")  # wherever this installation lies
+    monkeypatch.setattr(supernode, "__file__", "/bin/cat")
+    folder: SiteFolder = make_lab(open_folder / "lab").add("north")
+    (open_folder / "lab").chmod(0o711)
+    secret = folder.path / "secret"
+    secret.write_text("s")
+    for _ in range(2):  # at every start anew
+        files = node_files(folder.path, folder.joined(), secret, "nobody")
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert files.node_key.read_bytes() == folder.joined().node_key.read_bytes()
+    for path in (files.node_key, files.authority, files.secret):
+        assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (nobody, 0o600)
+    assert stat.S_IMODE(files.node_key.parent.stat().st_mode) == 0o700
+    for path, readable in ((files.node_key, True), (folder.joined().node_key, False)):
+        done = subprocess.run(["/bin/cat", path], user="nobody", capture_output=True, timeout=30, check=False)
+        assert (done.returncode == 0) is readable
+
+
+def test_a_user_that_is_not_there_or_cannot_get_there_is_told_of(tmp_path: Path) -> None:
+    folder = make_lab(tmp_path / "lab").add("north")
+    with pytest.raises(UserError, match="no user 'nobody-at-all'"):
+        node_files(folder.path, folder.joined(), tmp_path / "secret", "nobody-at-all")
+    folder.path.chmod(0o700)
+    with pytest.raises(UserError, match=r"run: chmod o\+x"):
+        node_files(folder.path, folder.joined(), tmp_path / "secret", "nobody")
