@@ -44,7 +44,7 @@ def run_deployed(experiment: Experiment, prepared: Prepared, means: Means) -> Ru
     Raises:
         FedmetsError: a process does not come up, or the run is cut off; the logs lie in DIR/deployment/logs.
     """
-    server, kept = set_up(experiment, prepared.plan, means)
+    server, kept = set_up(experiment, prepared, means)
     run = RunFolder(server, kept.body.plan_id)
     done = report_run(server, kept).round_id
     means.begin_rounds(prepared, done)

@@ -18,6 +18,7 @@ import tomli_w
 
 from client.approvals import decide, receive_plan
 from client.data.adapters.build import label_rule, list_cases
+from client.data.splits import MOVED
 from client.joining import compare_with, join_federation
 from client.requesting import request_enrollment
 from client.server_trust import open_site
@@ -25,6 +26,7 @@ from client.site_config import SITE_FILE
 from client.site_folder import SiteFolder
 from common.config import DataSection
 from common.durable import commit_folder, write_durably
+from common.errors import UserError
 from common.plan import Plan
 from server.bundle import write_bundle
 from server.enrollment import enroll_site
@@ -35,23 +37,27 @@ from simulation.config import Experiment
 from simulation.engine import Means
 from simulation.partition.export import export_sites
 from simulation.prepare import data_section, divide
-from simulation.sites import CACHE_FOLDER
+from simulation.sites import CACHE_FOLDER, Prepared
 
 HOST = "127.0.0.1"
 
 
 def set_up(
-    experiment: Experiment, plan: Plan, means: Means, bundle_sha256: str | None = None
+    experiment: Experiment, prepared: Prepared, means: Means, bundle_sha256: str | None = None
 ) -> tuple[ServerFolder, KeptPlan]:
     """Found the federation, enrol its sites and have the plan approved; what an earlier call did is left alone.
 
     Args:
         experiment: where the data come from.
-        plan: of whose sites there is a folder each afterwards.
+        prepared: its plan's sites have a folder each afterwards.
         means: of the run.
         bundle_sha256: of what Flower delivers; None for the thin bundle of a deployment.
+
+    Raises:
+        UserError: the split needs a rule that no hospital can follow alone.
     """
-    folder = means.folder / "deployment"
+    _refuse_moved(prepared)
+    plan, folder = prepared.plan, means.folder / "deployment"
     folder.mkdir(exist_ok=True)
     (folder / "logs").mkdir(exist_ok=True)
     server = _server(folder / "server", plan.name)
@@ -69,6 +75,13 @@ def set_up(
         if proposal.standing != "approved":
             decide(own_folder, proposal, "approved", _now())
     return server, kept
+
+
+def _refuse_moved(prepared: Prepared) -> None:
+    """A hospital alone cannot know that no other has a test patient: its split, and the model, would differ."""
+    for note in prepared.notes:
+        if note.startswith(MOVED):
+            raise UserError(f"{note}; hospitals on their own would split otherwise: set split.test or split.salt")
 
 
 def site_folder(folder: Path, site: str) -> SiteFolder:

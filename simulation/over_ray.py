@@ -39,7 +39,7 @@ def run_over_ray(experiment: Experiment, prepared: Prepared, means: Means) -> Ru
     Raises:
         FedmetsError: a site does not answer, or Ray cannot be started.
     """
-    server, kept = set_up(experiment, prepared.plan, means, NO_BUNDLE)
+    server, kept = set_up(experiment, prepared, means, NO_BUNDLE)
     sites = prepared.plan.sites
     os.environ[SITES_VARIABLE] = os.pathsep.join(str(site_folder(means.folder, site).path) for site in sites)
     outcome: list[RunResult] = []

@@ -15,6 +15,7 @@ from typing import Literal
 from common.plan import SplitSpec
 
 Role = Literal["train", "validation", "test"]
+MOVED = "no test patient remained"  # how the note on rule 2 begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _keep_one_to_test(roles: dict[str, dict[str, Role]], spec: SplitSpec) -> lis
             was = roles[site][patient]
             roles[site][patient] = "test"
             return [
-                f"no test patient remained in the federation; {patient} of site {site}, the largest that can "
+                f"{MOVED} in the federation; {patient} of site {site}, the largest that can "
                 f"spare one, was {was} and tests"
             ]
     return ["no test patient remains and no site can spare one: scores on test patients are null"]

@@ -142,7 +142,7 @@ def _set_up(experiment: Experiment, root: Path) -> Live:
     with Stopwatch(root / "seconds.json") as stopwatch, Workers(1, 1) as workers:
         means = Means(root, workers, stopwatch, progress)
         prepared = prepare_sites(experiment, root, workers, progress)
-        server, kept = set_up(experiment, prepared.plan, means)
+        server, kept = set_up(experiment, prepared, means)
     return Live(root, server, kept)
 
 

@@ -200,7 +200,7 @@ def test_lies_in_numbers_cost_only_their_own_site(tmp_path: Path) -> None:
 
 
 def link_over(lab: Wired, seen: list[set[str]], step_s: float, monkeypatch: pytest.MonkeyPatch) -> FlowerLink:
-    """A link that finds these sites signed in, one set after the other, the last for good; a look takes `step_s`."""
+    """A link that finds these sites signed in, one set after the other; a look takes `step_s`."""
     now_s = iter(np.arange(0.0, 1e5, step_s))
     monkeypatch.setattr("server.flower_link.time.monotonic", lambda: float(next(now_s)))
     monkeypatch.setattr("server.flower_link.time.sleep", lambda seconds: None)
@@ -208,7 +208,7 @@ def link_over(lab: Wired, seen: list[set[str]], step_s: float, monkeypatch: pyte
 
     def nodes() -> dict[str, int]:
         present = seen.pop(0) if len(seen) > 1 else seen[0]
-        return {site: 1 for site in present}
+        return dict.fromkeys(present, 1)
 
     return FlowerLink(lab.grid, lab.plan, nodes, server, lambda: server.identity(None), lambda: DAY_0)
 

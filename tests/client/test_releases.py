@@ -1,0 +1,104 @@
+"""A released model reaches a hospital only with the word of the aggregator that it joined."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.releases import fetch_release
+from common.errors import EnrollmentError, ModelRefused, TrustCode, TrustError
+from common.release import open_release
+from common.wire import StandingBody, read_body
+from server.cli import run_checks
+from server.releasing import release_model, sealed_release
+from server.rounds import run_federation
+from server.run_folder import RunFolder
+from tests.server.builders import make_update, open_run
+from tests.trust import DAY_0, make_lab
+from tests.wired import BUNDLE, Wired, wire
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Wired:
+    """A federation whose run has ended."""
+    wired = wire(tmp_path)
+    for trainer in wired.trainers.values():
+        trainer.reply = lambda site, task: make_update(site, task, scale=1e-4)
+    run = RunFolder(wired.lab.server, wired.kept.body.plan_id)
+    run.make()
+    run_federation(open_run(wired.plan, run.path), wired.link(), lambda record: None)
+    return wired
+
+
+def released(lab: Wired, out: Path) -> str:
+    return release_model(lab.lab.server, lab.kept, out, lab.lab.server.identity(None), DAY_0)
+
+
+def test_a_release_carries_the_last_model_and_the_aggregators_signature(lab: Wired, tmp_path: Path) -> None:
+    sha256 = released(lab, tmp_path / "model")
+    found = fetch_release(lab.site("north"), tmp_path / "model", DAY_0)
+    assert [one.sha256 for one in found] == [sha256]
+    stored = open_release(found[0].path)
+    assert (stored.sha256, stored.round_id) == (sha256, 3)
+    assert stored.metrics["status"] == "completed"
+    assert all(check.holds for check in run_checks(found[0].path))
+
+
+def test_a_release_that_is_sent_waits_at_the_site_and_is_verified_again(lab: Wired) -> None:
+    server = lab.lab.server
+    run = RunFolder(server, lab.kept.body.plan_id)
+    message = sealed_release(server, lab.kept, run, server.identity(None), DAY_0)
+    told = read_body(StandingBody, lab.desk("south").answer(message, BUNDLE))
+    assert told.standing == "stored"
+    found = fetch_release(lab.site("south"), None, DAY_0)
+    assert found[0].path.parent == lab.site("south").path / "models"
+    inbox = next(lab.site("south").path.glob("plans/*/release/model.safetensors"))
+    inbox.write_bytes(inbox.read_bytes()[:-4] + b"oops")
+    with pytest.raises(Exception, match="the payload is not the one"):
+        fetch_release(lab.site("south"), None, DAY_0)
+
+
+def test_a_site_that_did_not_approve_the_plan_is_sent_no_model(tmp_path: Path) -> None:
+    lab = wire(tmp_path / "x", approve=False)
+    other = wire(tmp_path / "y")
+    for trainer in other.trainers.values():
+        trainer.reply = lambda site, task: make_update(site, task, scale=1e-4)
+    run = RunFolder(lab.lab.server, lab.kept.body.plan_id)
+    run.make()
+    run_federation(open_run(lab.plan, run.path), other.link(), lambda record: None)
+    message = sealed_release(lab.lab.server, lab.kept, run, lab.lab.server.identity(None), DAY_0)
+    assert read_body(StandingBody, lab.desk("north").answer(message, BUNDLE)).standing == "refused"
+    with pytest.raises(EnrollmentError, match="no model was sent"):
+        fetch_release(lab.site("north"), None, DAY_0)
+
+
+def test_a_changed_file_is_refused(lab: Wired, tmp_path: Path) -> None:
+    released(lab, tmp_path / "model")
+    metrics = tmp_path / "model" / "metrics.json"
+    metrics.write_text(metrics.read_text().replace("completed", "perfect!!"))
+    with pytest.raises(ModelRefused, match="not those that were signed"):
+        fetch_release(lab.site("north"), tmp_path / "model", DAY_0)
+
+
+def test_another_federations_model_is_not_believed(lab: Wired, tmp_path: Path) -> None:
+    released(lab, tmp_path / "model")
+    stranger = make_lab(tmp_path / "stranger", "OTHER")
+    stranger.add("north")
+    with pytest.raises(TrustError) as refused:
+        fetch_release(stranger.site("north"), tmp_path / "model", DAY_0)
+    assert refused.value.code is TrustCode.WRONG_KEY
+
+
+def test_an_unsigned_model_is_refused(lab: Wired, tmp_path: Path) -> None:
+    released(lab, tmp_path / "model")
+    (tmp_path / "model" / "signature.json").unlink()
+    with pytest.raises(ModelRefused, match="no federation vouches for it"):
+        fetch_release(lab.site("north"), tmp_path / "model", DAY_0)
+
+
+def test_what_the_federation_says_of_the_model_are_its_sites_sums(lab: Wired, tmp_path: Path) -> None:
+    released(lab, tmp_path / "model")
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert metrics["validation"]["cases"] == 4 * 2
+    assert np.isclose(metrics["validation"]["dice"], 0.75)
