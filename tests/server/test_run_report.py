@@ -1,0 +1,68 @@
+"""How a run stands, told from its files and from whether anybody works on it."""
+
+from pathlib import Path
+
+import pytest
+
+from common.lock import exclusive
+from server.records import RunStatus
+from server.rounds import run_federation
+from server.run_folder import RunFolder, RunProgress
+from server.run_report import report_run
+from tests.server.builders import FakeLink, make_update, open_run
+from tests.trust import DAY_0
+from tests.wired import Wired, wire
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Wired:
+    return wire(tmp_path)
+
+
+def began(lab: Wired, phase: str = "training", status: RunStatus | None = None, reason: str = "") -> RunFolder:
+    run = RunFolder(lab.lab.server, lab.kept.body.plan_id)
+    run.make()
+    progress = RunProgress.from_json(
+        f'{{"phase":"{phase}","rounds":3,"began_at":"{DAY_0.isoformat()}","changed_at":"{DAY_0.isoformat()}"}}'
+    )
+    run.write(progress.model_copy(update={"status": status, "reason": reason}), DAY_0)
+    return run
+
+
+def told(lab: Wired) -> str:
+    return "\n".join(report_run(lab.lab.server, lab.kept).lines(lab.lab.server))
+
+
+def test_a_run_whose_process_died_is_interrupted_and_resume_is_named(lab: Wired) -> None:
+    began(lab)
+    assert "interrupted, round 0 of 3" in told(lab)
+    assert "no committed round is lost; go on with: fedmets-server resume" in told(lab)
+
+
+def test_a_run_at_work_says_what_it_does(lab: Wired) -> None:
+    run = began(lab)
+    with exclusive(run.path):
+        assert report_run(lab.lab.server, lab.kept).state == "training"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "state"),
+    [
+        (RunStatus.COMPLETED, "", "completed"),
+        (RunStatus.FAILED, "not approved", "failed"),
+        (None, "stopped by the consortium", "stopped"),
+    ],
+)
+def test_how_it_ended_and_why(lab: Wired, status: RunStatus | None, reason: str, state: str) -> None:
+    began(lab, "ended", status, reason)
+    assert report_run(lab.lab.server, lab.kept).state == state
+    assert reason in told(lab)
+
+
+def test_the_last_round_is_told_from_its_commit(lab: Wired) -> None:
+    run = began(lab, "ended", RunStatus.PARTIAL)
+    silent = FakeLink(behaviour={"west": lambda site, task: None, "north": make_update})
+    run_federation(open_run(lab.plan, run.path), silent, lambda record: None)
+    report = report_run(lab.lab.server, lab.kept)
+    assert report.round_id == 3
+    assert "round 3: north accepted, south accepted, east accepted, west late" in told(lab)
