@@ -19,6 +19,7 @@ from pathlib import Path
 
 from client import supernode
 from client.server_trust import open_site
+from client.sidecar import loopback_certificate
 from client.site_config import SiteConfig, load_site_config
 from client.site_folder import KeyFolder, SiteFolder
 from client.supernode import node_files, read_standing, supernode_program
@@ -55,6 +56,7 @@ class Daemon:
         secret: file that SuperNode and worker share.
         passphrase_file: of the identity key; None when it is not locked.
         environment: our own.
+        authority: whom the SuperNode believes; None for the federation's authority.
     """
 
     folder: SiteFolder
@@ -64,10 +66,11 @@ class Daemon:
     secret: Path
     passphrase_file: Path | None
     environment: Mapping[str, str]
+    authority: Path | None = None
 
     def node(self, keys: KeyFolder) -> Program:
         """The SuperNode with these keys."""
-        files = node_files(self.folder.path, keys, self.secret, self.config.supernode_user)
+        files = node_files(self.folder.path, keys, self.secret, self.config.supernode_user, self.authority)
         path = log_file(self.folder, supernode.NAME)
         return supernode_program(self.address, self.port, files, self.config, path, self.environment)
 
@@ -88,7 +91,7 @@ def run_daemon(
     stops: StopSignals,
     environment: Mapping[str, str],
     passphrase_file: Path | None = None,
-    dial: str | None = None,
+    sidecar_port: int | None = None,
 ) -> None:
     """Run a joined site until a stop signal; the task in hand is finished first, for a minute at most.
 
@@ -97,7 +100,8 @@ def run_daemon(
         stops: says when to end.
         environment: our own.
         passphrase_file: of a locked identity key.
-        dial: HOST:PORT to reach in the place of the gateway's, such as a local nginx that adds a certificate.
+        sidecar_port: of the local nginx that adds the site's certificate (fedmets-site nginx); None dials the
+            gateway itself.
 
     Raises:
         EnrollmentError, KeyFileError, TrustError: the site has not joined, or its keys cannot be used.
@@ -118,9 +122,11 @@ def run_daemon(
 
     with Supervisor(run, tell, lambda: datetime.now(UTC)) as supervisor:
         port = config.supernode_port or _free_port()
-        daemon = Daemon(
-            folder, config, dial or trust.kit.address, port, _new_secret(run), passphrase_file, environment
-        )
+        address, authority = trust.kit.address, None
+        if sidecar_port is not None:
+            address, authority = f"{supernode.LOOPBACK}:{sidecar_port}", loopback_certificate(folder)
+        secret = _new_secret(run)
+        daemon = Daemon(folder, config, address, port, secret, passphrase_file, environment, authority)
         watch = _Watch(daemon, supervisor, folder.joined())
         supervisor.start(daemon.node(watch.keys))
         supervisor.start(daemon.worker())

@@ -28,9 +28,9 @@ def add_run_commands(app: typer.Typer) -> None:
 def run(
     site_dir: SiteDir,
     passphrase_file: PassphraseFile = None,
-    dial: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Dial this in the gateway's place, such as a local nginx."),
+    sidecar: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="Dial the local nginx of `fedmets-site nginx`, which listens there."),
     ] = None,
 ) -> None:
     """Run this hospital's daemon until SIGTERM or Ctrl-C.
@@ -46,7 +46,7 @@ def run(
     """
     _log_to(log_file(SiteFolder(site_dir), "daemon"))
     with stop_signals() as stops:
-        run_daemon(site_dir, stops, os.environ, passphrase_file, dial)
+        run_daemon(site_dir, stops, os.environ, passphrase_file, sidecar)
 
 
 def status(site_dir: SiteDir, as_json: AsJson = False) -> None:

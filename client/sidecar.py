@@ -13,7 +13,7 @@ from pathlib import Path
 from client.sidecar_tls import make_loopback_certificate
 from client.site_folder import KeyFolder, SiteFolder
 from common.durable import storage_errors, write_durably
-from common.errors import KeyFileError
+from common.errors import EnrollmentError, KeyFileError
 from common.joining import address_of
 from common.keyfiles import load_key, save_key
 from common.nginx import CONFIG_FILE, own_nginx, quoted
@@ -44,6 +44,14 @@ class Sidecar:
 def sidecar_folder(folder: SiteFolder) -> Path:
     """Where the configuration lies, and nginx's own files."""
     return folder.path.resolve() / SIDECAR_FOLDER
+
+
+def loopback_certificate(folder: SiteFolder) -> Path:
+    """Whom the SuperNode believes when it dials the sidecar; raises EnrollmentError before there is one."""
+    path = sidecar_folder(folder) / _CERTIFICATE
+    if not path.is_file():
+        raise EnrollmentError(f"{path}: no such file; run fedmets-site nginx {folder.path}, which makes it")
+    return path
 
 
 def make_sidecar(folder: SiteFolder, port: int, now: datetime) -> Sidecar:

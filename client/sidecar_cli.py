@@ -42,5 +42,5 @@ def nginx(
     else:
         print(
             f"{made.config}: start it with nginx -c {made.config}\n"
-            f"SuperNode then dials {made.address} and believes {made.root_certificate}"
+            f"then run: fedmets-site run {site_dir} --sidecar {port}"
         )

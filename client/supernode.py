@@ -46,8 +46,12 @@ class NodeFiles:
     home: Path
 
 
-def node_files(site_dir: Path, keys: KeyFolder, secret: Path, user: str | None) -> NodeFiles:
+def node_files(
+    site_dir: Path, keys: KeyFolder, secret: Path, user: str | None, authority: Path | None = None
+) -> NodeFiles:
     """The files themselves; or copies, made anew, that `user` alone may read.
+
+    `authority` is whom the SuperNode believes, where that is not the federation's but a local nginx's certificate.
 
     Raises:
         UserError: no such user, or no way for it to its folder.
@@ -57,7 +61,7 @@ def node_files(site_dir: Path, keys: KeyFolder, secret: Path, user: str | None) 
         home = site_dir / "run" / "flower"
         with storage_errors(site_dir):
             home.mkdir(parents=True, exist_ok=True)
-        return NodeFiles(keys.node_key, keys.authority, secret, home)
+        return NodeFiles(keys.node_key, authority or keys.authority, secret, home)
     try:
         owner = pwd.getpwnam(user)
     except KeyError:
@@ -69,7 +73,11 @@ def node_files(site_dir: Path, keys: KeyFolder, secret: Path, user: str | None) 
     with storage_errors(site_dir):
         shutil.rmtree(folder, ignore_errors=True)
         files.home.mkdir(mode=0o700, parents=True)
-        copies = {files.node_key: keys.node_key, files.authority: keys.authority, files.secret: secret}
+        copies = {
+            files.node_key: keys.node_key,
+            files.authority: authority or keys.authority,
+            files.secret: secret,
+        }
         for copy, source in copies.items():
             handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:

@@ -96,6 +96,21 @@ def reconcile(folder: ServerFolder, cli: FlowerCli, now: datetime, relist: bool)
     return Changes(tuple(sorted(registered)), tuple(unregistered))
 
 
+def connections(folder: ServerFolder, cli: FlowerCli) -> dict[str, str]:
+    """How each registered site's node stands at SuperLink: registered (never seen), online or offline.
+
+    A site with two keys, after a renewal, stands as the better of its nodes. SuperLink takes up to a minute to
+    notice that a node is gone. Raises FedmetsError.
+    """
+    site_of = {node.node_id: node.site for node in read_nodes(flower_folder(folder))}
+    found: dict[str, str] = {}
+    for node in cli.call("supernode", "list", CONNECTION)["nodes"]:
+        site = site_of.get(int(node["node-id"]))
+        if site is not None and found.get(site) != "online":
+            found[site] = str(node["status"])
+    return found
+
+
 def list_nodes(cli: FlowerCli) -> set[int]:
     """The numbers of all nodes that SuperLink lets in; raises FedmetsError."""
     found = cli.call("supernode", "list", CONNECTION)["nodes"]

@@ -178,17 +178,24 @@ def status(folder: Dir, as_json: AsJson = False) -> None:
     \b
         fedmets-server status /srv/bmfed
     """
-    from server.run_report import report_runs  # late: numpy, which the other commands spare
-    from server.up_record import read_up
+    from server.nodes import connections  # late: numpy and the like, which the other commands spare
+    from server.run_report import report_runs
+    from server.up_record import read_up, running_cli
 
     server = open_server(folder)
     found, up, runs = trust_status(server, _now()), read_up(server), report_runs(server)
+    seen = connections(server, running_cli(server)) if up else {}
     if as_json:
-        state = {"up": up.model_dump(mode="json") if up else None, "runs": [run.to_dict() for run in runs]}
+        state = {
+            "up": up.model_dump(mode="json") if up else None,
+            "connections": seen,
+            "runs": [run.to_dict() for run in runs],
+        }
         print(json.dumps({"schema": 1, "level": found.level, **asdict(found), **state}))
     else:
         processes = f"up since {up.ready_at:%Y-%m-%d %H:%M:%S} UTC: {', '.join(up.pids)}" if up else "not up"
-        for line in (*found.lines(), processes, *(line for run in runs for line in run.lines(server))):
+        nodes = [f"node of {site}: {standing}" for site, standing in sorted(seen.items())]
+        for line in (*found.lines(), processes, *nodes, *(line for run in runs for line in run.lines(server))):
             print(line)
     refuse_failed(found.findings, folder)
 

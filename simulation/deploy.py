@@ -20,6 +20,7 @@ from server.federation import AUDIT_FILE, ROUNDS_FOLDER
 from server.plans import KeptPlan
 from server.provisioning import ServerFolder
 from server.records import run_status
+from server.releasing import release_model
 from server.rounds import RunResult
 from server.run_folder import RunFolder
 from server.run_report import report_run
@@ -52,6 +53,9 @@ def run_deployed(experiment: Experiment, prepared: Prepared, means: Means) -> Ru
         with _processes(server, prepared, means):
             _run_rounds(server, kept, means, done)
     _bring_home(run, means.folder)
+    signed = means.folder / "deployment" / "model"
+    release_model(server, kept, signed, server.identity(None), datetime.now(UTC))
+    means.progress.note(f"released with the aggregator's signature: {signed}")
     store = RunStore(means.folder / ROUNDS_FOLDER, lambda event, round_id, text: None)
     model, history = store.latest(prepared.plan), store.history()
     if model is None:
@@ -83,6 +87,7 @@ def _processes(server: ServerFolder, prepared: Prepared, means: Means) -> Iterat
     with Supervisor(folder / "run", lambda event: None, clock) as supervisor:
         supervisor.start(_program("server", ("fedmets-server", "up", str(server.path), "--listen", HOST), folder))
         _wait_until_up(server, supervisor, folder)
+        means.progress.note(f"the aggregator is up at {server.federation.address}, TLS; the sites dial in")
         for site in prepared.plan.sites:
             place = site_folder(means.folder, site).path
             supervisor.start(_program(site, ("fedmets-site", "run", str(place)), folder))

@@ -1,5 +1,6 @@
 """The registry decides who is registered at SuperLink; a stand-in takes Flower's place."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import FedmetsError
-from server.nodes import Changes, read_nodes, reconcile
+from server.nodes import Changes, connections, read_nodes, reconcile
 from server.registry import Status
 from server.standing import set_standing
 from server.superlink import FlowerFolder, flower_folder
@@ -103,3 +104,14 @@ def make_database(lab: Lab) -> None:
     with closing(sqlite3.connect(folder(lab).database)) as database, database:
         database.execute("CREATE TABLE node (public_key BLOB UNIQUE, status TEXT)")
         database.execute("INSERT INTO node VALUES ('a', 'registered'), ('b', 'unregistered')")
+
+
+def test_how_the_sites_stand_at_superlink(lab: Lab, flower: FlowerDouble) -> None:
+    lab.renew("north", day(10))
+    reconcile(lab.server, flower.cli, day(11), False)
+    assert connections(lab.server, flower.cli) == {"north": "registered", "south": "registered"}
+    state = json.loads((flower.home / "double.json").read_text())
+    for node, standing in zip(state["nodes"], ("offline", "offline", "online"), strict=True):
+        node[0] = standing
+    flower.set(nodes=state["nodes"])
+    assert connections(lab.server, flower.cli) == {"north": "online", "south": "offline"}
