@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 
-.PHONY: help demo test lint study coverage clean
+.PHONY: help demo deploy-demo test chaos lint study coverage clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,11 +19,17 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## four unlike sites train one model on embedded phantoms, into runs/demo
 	$(BIN)/fedmets-sim run configs/demo.toml --out runs/demo
 
+deploy-demo: $(STAMP)  ## an aggregator and three hospitals as processes of their own, over TLS, into runs/deploy
+	$(BIN)/fedmets-sim deploy configs/deploy.toml --out runs/deploy
+
 study: $(STAMP)  ## six sites, calibrated lesion sizes, three seeds, into runs/study
 	$(BIN)/fedmets-sim study configs/study.toml --out runs/study --seeds 3
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest
+
+chaos: $(STAMP)  ## what befalls real processes: kills, cuts, full disks, wrong clocks; half an hour
+	$(BIN)/python -m pytest -m chaos
 
 coverage: $(STAMP)  ## the test suite with line coverage, subprocesses included
 	$(BIN)/python -m coverage erase

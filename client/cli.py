@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 
 from client.check_cli import add_check_command
+from client.compare_cli import add_compare_command
 from client.plan_cli import add_plan_commands
 from client.run_cli import add_run_commands
+from client.score_cli import add_score_command
 from client.sidecar_cli import add_sidecar_commands
 from client.trust_cli import add_trust_commands
 from common.cli import new_app, run_app
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 app = new_app("A hospital's end of fedmets. Research software, not a medical device.")
 add_trust_commands(app)
 add_check_command(app)
+add_compare_command(app)
 add_plan_commands(app)
 add_run_commands(app)
+add_score_command(app)
 add_sidecar_commands(app)
 
 

@@ -9,6 +9,7 @@ SITE_DIR/logs/    daemon.log, supernode.log, worker.log; they stay in the house
 
 import logging
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -23,11 +24,13 @@ from client.sidecar import loopback_certificate
 from client.site_config import SiteConfig, load_site_config
 from client.site_folder import KeyFolder, SiteFolder
 from client.supernode import node_files, read_standing, supernode_program
+from common.chunks import CHUNKS
 from common.durable import storage_errors
 from common.errors import FedmetsError
 from common.keyfiles import forget_private_file, write_private_file
 from common.launching import Program
 from common.passphrase import given_passphrase
+from common.processes import send
 from common.stopping import StopSignals
 from common.supervise import EventKind, ProgramEvent, Supervisor
 
@@ -77,6 +80,7 @@ class Daemon:
     def worker(self) -> Program:
         """The worker; on the loopback nothing goes through a proxy."""
         environment = {key: value for key, value in self.environment.items() if key.lower() not in _PROXIES}
+        environment |= CHUNKS
         address = f"{supernode.LOOPBACK}:{self.port}"
         argv = [sys.executable, "-P", "-m", "client.worker", str(self.folder.path)]
         argv += ["--address", address, "--secret-file", str(self.secret)]
@@ -147,6 +151,7 @@ class _Watch:
         self._daemon, self._supervisor = daemon, supervisor
         self._log = log_file(daemon.folder, supernode.NAME)
         self._words = ""
+        self._freed_of = ""
         self._log_due_s = time.monotonic()
         self._keys_due_s = self._log_due_s + _LOOK_FOR_KEYS_S
 
@@ -154,7 +159,7 @@ class _Watch:
         """Act on what ended since the last look, on new keys, and tell of a change in the connection."""
         if time.monotonic() >= self._log_due_s:
             self._log_due_s = time.monotonic() + _LOOK_AT_LOG_S
-            self._tell_standing()
+            self._look_at_log()
         if WORKER in ended and self._is_running(supernode.NAME):
             log.warning("the worker died; the SuperNode, which may wait for its reply for ever, is started anew")
             self._replace_node(self.keys)
@@ -175,11 +180,19 @@ class _Watch:
     def _is_running(self, name: str) -> bool:
         return any(one.name == name and one.state == "running" for one in self._supervisor.programs())
 
-    def _tell_standing(self) -> None:
-        words = read_standing(self._log).words
-        if words != self._words:
-            self._words = words
-            log.info("supernode: %s", words)
+    def _pids_of(self, name: str) -> list[int]:
+        programs = self._supervisor.programs()
+        return [one.process.pid for one in programs if one.name == name and one.process is not None]
+
+    def _look_at_log(self) -> None:
+        standing = read_standing(self._log)
+        if standing.words != self._words:
+            self._words = standing.words
+            log.info("supernode: %s", standing.words)
+        if standing.lost_message not in ("", self._freed_of):
+            self._freed_of = standing.lost_message
+            log.warning("a task was lost on its way, for which the worker would wait for hours: it is killed")
+            send(self._pids_of(WORKER), signal.SIGKILL)
 
 
 def log_file(folder: SiteFolder, program: str) -> Path:

@@ -12,7 +12,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from client.site_config import SiteConfig
@@ -33,6 +33,7 @@ _QUIET = {
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _LOG_TAIL_BYTES = 64_000
 _STARTING = "Starting Flower SuperNode"
+_LONG_AGO = f"{_STARTING}\nSuperNode ID: further up\n"  # of a log whose last start is not within its end any more
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -140,12 +141,18 @@ class NodeStanding:
     Attributes:
         connected: it signed in and nothing is known against it since.
         words: for people, with what to do.
+        lost_message: of which it gives out a task whose content will never come, and then waits for the reply; the
+            newest one's number, empty when there is none.
     """
 
     connected: bool
     words: str
+    lost_message: str = ""
 
 
+# Said when a run ends while its message is on the way, as when the aggregator was killed. Flower has made a task
+# of the message by then, and neither takes it back nor ever has its content.
+_LOST = re.compile(r"Ignoring message ([0-9a-f]+)")
 _REASONS = (
     (
         "[code: 2004]",
@@ -174,6 +181,10 @@ _REASONS = (
 def standing_in(log: str) -> NodeStanding:
     """What the log's last start says."""
     text = _COLOURS.sub("", log[log.rfind(_STARTING) :]) if _STARTING in log else ""
+    return replace(_standing(text), lost_message=(_LOST.findall(text) or [""])[-1])
+
+
+def _standing(text: str) -> NodeStanding:
     for sign, words in _REASONS:
         if sign in text:
             return NodeStanding(False, words)
@@ -192,7 +203,8 @@ def read_standing(log: Path) -> NodeStanding:
     """As `standing_in`, of the end of the log's file."""
     try:
         with log.open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES, 0))
-            return standing_in(file.read().decode(errors="replace"))
+            begin = file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES, 0))
+            tail = file.read().decode(errors="replace")
+            return standing_in(tail if _STARTING in tail or not begin else _LONG_AGO + tail)
     except OSError:
         return NodeStanding(False, "not started")

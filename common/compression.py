@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from common.errors import WireError
 from common.weights import Vector
@@ -31,6 +32,11 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 _BLOCK = 32  # values that share a scale, as MXINT8 has it
 _CHUNK = 2**20  # values worked on at a time: a multiple of the block
 _MAX_FLOAT16 = 65504.0
+_HALF_CHUNK = 2**16  # its scratch stays in the second-level cache
+_MAGNITUDE = np.uint32(0x7FFFFFFF)
+_HALF_AS_BITS = np.uint32(126 << 23)  # of 0.5 as float32
+_LEAST_NORMAL = np.uint32(113 << 23)  # of 2^-14
+_REBASE = np.uint32((0xFFF - (112 << 23)) % 2**32)  # the difference of the exponents' offsets, and the rounding
 _NOT_FINITE = 255  # exponent field of infinity and NaN in float32; as a scale byte, NaN in MX
 _LEAST_SCALE = 8  # smaller scales would need numbers so small that processors may round them to 0
 _STEPS = np.ldexp(np.ones(256), np.arange(256) - 133).astype(np.float32)  # 2^-6 * X for every scale byte X
@@ -89,13 +95,32 @@ def _decode_float32(data: Buffer, size: int) -> Vector:
 
 
 def _encode_float16(vector: Vector) -> bytes:
-    out = np.empty(vector.size, "<f2")
-    for part in _chunks(vector.size):
+    out = np.empty(vector.size, "<u2")
+    for start in range(0, vector.size, _HALF_CHUNK):
+        part = slice(start, start + _HALF_CHUNK)
         largest = float(np.abs(vector[part]).max())
         if not largest <= _MAX_FLOAT16:  # NaN compares false
             raise _cannot("float16", largest)
-        out[part] = vector[part]
+        out[part] = _halves(vector[part])
     return out.tobytes()
+
+
+def _halves(values: Vector) -> npt.NDArray[np.uint32]:
+    """The bits of each value as float16, half to even; numpy's own cast takes ten times as long on small values.
+
+    A value from 2^-14 up: half of what is cut off is added to its bits, a little less unless the last bit that is
+    kept is odd, and the exponent's offset goes from 127 to 15. A smaller one: its sum with 0.5 is rounded by the
+    processor to a multiple of 2^-24, and counts them in its last bits.
+    """
+    bits = values.view(np.uint32)
+    magnitude = bits & _MAGNITUDE
+    tiny = (magnitude.view(np.float32) + np.float32(0.5)).view(np.uint32) - _HALF_AS_BITS
+    halves = magnitude + _REBASE
+    halves += (magnitude >> 13) & 1
+    halves >>= 13
+    np.copyto(halves, tiny, where=magnitude < _LEAST_NORMAL)
+    halves |= (bits >> 16) & 0x8000
+    return halves
 
 
 def _decode_float16(data: Buffer, size: int) -> Vector:

@@ -29,16 +29,26 @@ def exclusive(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
         lock = (folder / LOCK_FILE).open("w")
     with lock:
         end_s = time.monotonic() + wait_s
-        while not _taken(lock):
+        while not _taken(lock, fcntl.LOCK_EX):
             if time.monotonic() >= end_s:
                 raise EnrollmentError(f"{folder}: another fedmets command is at work here; wait for it")
             time.sleep(_POLL_S)
         yield
 
 
-def _taken(lock: TextIO) -> bool:
+def is_held(folder: Path) -> bool:
+    """Whether a command holds the folder now; two may ask at once without taking each other for that command."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = (folder / LOCK_FILE).open()
+    except FileNotFoundError:
+        return False
+    with lock:
+        return not _taken(lock, fcntl.LOCK_SH)
+
+
+def _taken(lock: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

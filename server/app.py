@@ -77,7 +77,8 @@ class _Run:
             if self._agreed():
                 self._rounds()
         except FedmetsError as error:
-            self._write(reason=str(error))
+            last = self._progress.model_copy(update={"reason": str(error)})
+            self._progress = self._run.write_last_words(last, _now())
             raise
 
     def _agreed(self) -> bool:

@@ -88,14 +88,27 @@ class FlowerLink:
 
     def train(self, sites: Sequence[str], task: TrainTask, deadline_s: float) -> Iterator[SiteReply]:
         """Send the task, signed, and yield what comes back, checked, until the deadline."""
-        federation = self._folder.federation.name
-        body, sealed = seal_task(
-            task, self._plan, federation, self._identity(), self._clock(), self._folder.rotations()
-        )
+        end_s = time.monotonic() + deadline_s
+        body, sealed = self._seal(task)
         nodes = self._nodes()
         present = {site: nodes[site] for site in sites if site in nodes}
-        for site, reply in exchange(self._grid, sealed, present, TRAIN, deadline_s, str(task.round_id)):
-            yield self._read(site, reply, body)
+        waiting = send(self._grid, sealed, present, TRAIN, end_s, str(task.round_id))
+        del sealed  # its payload is as large as the model, and is sent
+        for site, reply in answers_to(self._grid, waiting, end_s):
+            begun_s = time.monotonic()
+            checked = self._read(site, reply, body)
+            del reply
+            log.info("round %d: answer of %s checked in %.3f s", task.round_id, site, time.monotonic() - begun_s)
+            yield checked
+            del checked  # else it would live until the next one is here, beside it
+
+    def _seal(self, task: TrainTask) -> tuple[TaskBody, Envelope]:
+        begun_s = time.monotonic()
+        federation, rotations = self._folder.federation.name, self._folder.rotations()
+        body, sealed = seal_task(task, self._plan, federation, self._identity(), self._clock(), rotations)
+        spent_s = time.monotonic() - begun_s
+        log.info("round %d: task of %d bytes sealed in %.3f s", task.round_id, len(sealed.payload), spent_s)
+        return body, sealed
 
     def _read(self, site: str, reply: "Envelope | Lost | WireError", task: TaskBody) -> SiteReply:
         match reply:
@@ -116,25 +129,41 @@ class Lost:
 
 
 def exchange(
-    grid: Messages, message: Envelope, nodes: Mapping[str, int], message_type: str, wait_s: float, group: str = ""
+    grid: Messages, message: Envelope, nodes: Mapping[str, int], message_type: str, wait_s: float
 ) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
-    """Send one message to several nodes and yield (site, answer) as they come; ends after `wait_s` at the latest.
-
-    The content is stored once at the SuperLink, whatever the number of nodes. Answers are fetched by two threads:
-    fetching one whose upload is still going on blocks, and a slow line must hold up neither the others nor the
-    deadline.
-    """
+    """Send one message to several nodes and yield (site, answer) as they come, for `wait_s` at the longest."""
     end_s = time.monotonic() + wait_s
-    record = to_record(message)
-    messages = [
-        Message(record, node, message_type, ttl=wait_s + _TTL_MARGIN_S, group_id=group) for node in nodes.values()
-    ]
-    ids = list(grid.push_messages(messages))
-    del record, messages
-    waiting = {site: message_id for site, message_id in zip(nodes, ids, strict=False) if message_id}
-    for site in set(nodes) - set(waiting):
-        yield site, Lost("the message could not be sent")
-    with _Pullers(grid, waiting, end_s) as answers:
+    yield from answers_to(grid, send(grid, message, nodes, message_type, end_s), end_s)
+
+
+def send(
+    grid: Messages, message: Envelope, nodes: Mapping[str, int], message_type: str, end_s: float, group: str = ""
+) -> Mapping[str, str | None]:
+    """Send one message to several nodes; its number for each, None where it could not be sent.
+
+    The content is stored once at the SuperLink, whatever the number of nodes.
+    """
+    begun_s = time.monotonic()
+    record, ttl_s = to_record(message), end_s - begun_s + _TTL_MARGIN_S
+    messages = [Message(record, node, message_type, ttl=ttl_s, group_id=group) for node in nodes.values()]
+    ids = dict(zip(nodes, grid.push_messages(messages), strict=False))
+    if group:
+        log.info("round %s: sent to %d sites in %.3f s", group, len(nodes), time.monotonic() - begun_s)
+    return {site: ids.get(site) or None for site in nodes}
+
+
+def answers_to(
+    grid: Messages, sent: Mapping[str, str | None], end_s: float
+) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
+    """Yield (site, answer) as they come, until `end_s` on the monotonic clock.
+
+    Answers are fetched by two threads: fetching one whose upload is still going on blocks, and a slow line must
+    hold up neither the others nor the deadline.
+    """
+    for site, message_id in sent.items():
+        if message_id is None:
+            yield site, Lost("the message could not be sent")
+    with _Pullers(grid, {site: number for site, number in sent.items() if number is not None}, end_s) as answers:
         yield from answers
 
 
@@ -179,12 +208,14 @@ class _Pullers:
             except queue.Empty:
                 self._room.release()
                 continue
+            begun_s = time.monotonic()
             answer = self._fetch(message_id)
             if answer is None:
                 self._room.release()
                 self._todo.put((site, message_id))
                 self._over.wait(_POLL_S)
                 continue
+            log.info("answer of %s fetched in %.3f s", site, time.monotonic() - begun_s)
             self._done.put((site, answer))
             del answer  # else it would live until the next one is here, beside it
 

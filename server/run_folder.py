@@ -8,13 +8,14 @@ from pydantic import AwareDatetime
 
 from common.documents import read_document
 from common.durable import storage_errors, write_durably
-from common.errors import EnrollmentError
-from common.lock import exclusive
+from common.lock import is_held
 from common.schema import Frozen
 from server.provisioning import ServerFolder
 from server.records import RunStatus
 
 STATE_FILE = "state.json"
+RESERVE_FILE = "reserve"
+_RESERVE_BYTES = 65_536
 
 
 class RunProgress(Frozen):
@@ -51,15 +52,22 @@ class RunFolder:
         self.path: Path = folder.path / "runs" / plan_id
 
     def make(self) -> None:
-        """Create it; raises StorageError."""
+        """Create it, with a reserve of room for last words; raises StorageError."""
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        write_durably(self.path / RESERVE_FILE, bytes(_RESERVE_BYTES))
 
     def write(self, progress: RunProgress, now: datetime) -> RunProgress:
         """Put how the run stands on disk; raises StorageError."""
         written = progress.model_copy(update={"changed_at": now})
         write_durably(self.path / STATE_FILE, f"{written.to_json()}\n".encode())
         return written
+
+    def write_last_words(self, progress: RunProgress, now: datetime) -> RunProgress:
+        """As `write`, for a run that cannot go on: a disk without a byte left must not keep the reason silent."""
+        with storage_errors(self.path):
+            (self.path / RESERVE_FILE).unlink(missing_ok=True)
+        return self.write(progress, now)
 
     def progress(self) -> RunProgress | None:
         """How the run stands; None when it never began."""
@@ -68,10 +76,4 @@ class RunFolder:
 
     def at_work(self) -> bool:
         """Whether a process works on the run now: it holds the folder's lock, which ends with it."""
-        if not self.path.exists():
-            return False
-        try:
-            with exclusive(self.path):
-                return False
-        except EnrollmentError:
-            return True
+        return is_held(self.path)

@@ -29,6 +29,7 @@ from server.superlink import (
     free_port,
     is_healthy,
     point_cli,
+    prepare_database,
     superexec_program,
     superlink_program,
 )
@@ -126,6 +127,7 @@ def run_up(
         environment = flower_environment(folder, os.environ, options.passphrase_file)
         up = _Up(folder, options, options.superlink_port or free_port(), environment)
         write_bundle(flower_folder(folder).app)
+        prepare_database(folder)
         cli = point_cli(folder, up.port, environment)
         generation = folder.server_keys().generation
         for program in up.programs():

@@ -12,10 +12,13 @@ from common.cli import new_app, run_app
 from common.errors import UserError
 from common.interrupts import interrupts_held
 from server.records import EXIT_CODES
+from simulation.bench.transport_cli import add_transport_commands
+from simulation.comparison_cli import add_compare_command
 
 app = new_app("Simulate a federation on one machine. Research software, not a medical device.")
 bench = new_app("Measure what this machine does; every command prints what it compares.")
 app.add_typer(bench, name="bench")
+add_transport_commands(bench)
 
 ARMS = ("federated", "local", "pooled")
 
@@ -175,6 +178,9 @@ def partition(
     print(json.dumps(summary.numbers) if as_json else summary.text)
 
 
+add_compare_command(app)
+
+
 @bench.command("train")
 def bench_train(
     steps: Annotated[int, typer.Option(help="Optimiser steps on each side.", min=4)] = 150,
@@ -216,6 +222,16 @@ def bench_phantom(
     from simulation.bench import phantom
 
     print(phantom.run(cases))
+
+
+@bench.command("metrics")
+def bench_metrics(
+    lesions: Annotated[int, typer.Option(help="Reference lesions in the head of 240 x 240 x 155.", min=1)] = 30,
+) -> None:
+    """Every measure of one region of a whole head beside a plain implementation on whole volumes."""
+    from simulation.bench import metrics
+
+    print(metrics.render(metrics.run(lesions)))
 
 
 def main() -> None:

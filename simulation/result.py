@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.durable import write_durably
 from common.metrics.detection import MATCHING_RULE
+from common.statistics.subgroup_table import subgroup_table
+from common.statistics.subgroups import Traits
 from common.weights import Weights
 from server.records import Participation, RoundRecord, RunStatus
 from simulation.arms import Scores, compare_arms, describe_arm, describe_local, local_rows
@@ -27,6 +29,7 @@ class Judged:
         baselines: the pieces of each baseline, by name.
         models: final weights by name: `federated`, `pooled`, `local-SITE`.
         scores: on all sites' test cases, by the same names.
+        traits: what the dataset knows of the test cases, by site and exam.
     """
 
     prepared: Prepared
@@ -35,6 +38,7 @@ class Judged:
     baselines: Mapping[str, tuple[RoundRecord, ...]]
     models: Mapping[str, Weights]
     scores: Mapping[str, Scores]
+    traits: Mapping[tuple[str, str], Traits] = field(default_factory=dict)
 
 
 def build_result(judged: Judged) -> dict[str, Any]:
@@ -51,6 +55,7 @@ def build_result(judged: Judged) -> dict[str, Any]:
         "model": _model(judged),
         "arms": _arms(judged),
         "comparisons": _comparisons(judged),
+        "subgroups": _subgroups(judged),
         "quarantine": {site.name: dict(site.quarantined) for site in prepared.sites},
         "cases": {
             site.name: {"training": len(site.training), "validation": len(site.validation), "test": len(site.test)}
@@ -154,6 +159,12 @@ def _comparisons(judged: Judged) -> dict[str, Any]:
     if federated and local:
         comparisons["federated_minus_local"] = compare_arms([federated], local, "difference", seed)
     return comparisons
+
+
+def _subgroups(judged: Judged) -> dict[str, Any] | None:
+    """Of the federated arm; None without one."""
+    federated = judged.scores.get("federated")
+    return subgroup_table(federated, judged.traits, judged.prepared.plan.seed) if federated else None
 
 
 def _why(site: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from simulation.report.page import write_report
 from simulation.result import MODEL_FOLDER, Judged, build_result, headline, write_result
 from simulation.scoring import Candidate, score_candidates
 from simulation.showing import describe_cohort, report_content
-from simulation.sites import Prepared, save_prepared
+from simulation.sites import Prepared, save_prepared, traits_of_tests
 from simulation.timing import Stopwatch
 
 REPORT_FILE = "report.html"
@@ -135,6 +135,7 @@ def _judge(
         baselines={name: result.history for name, result in baselines.items()},
         models=models,
         scores=scores,
+        traits=traits_of_tests(prepared, means.folder),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from client.case_list import SiteCases
+from client.data.case import Metadata
 from client.device import torch_device
 from client.preparing import open_cases
 from client.site import Site
@@ -89,3 +90,12 @@ def open_site(folder: Path, name: str) -> Site:
         torch_device(prepared.device),
         folder / STATE_FOLDER / name,
     )
+
+
+def traits_of_tests(prepared: Prepared, folder: Path) -> dict[tuple[str, str], Metadata]:
+    """What the dataset knows of every test case, by site and exam."""
+    return {
+        (site.name, case.exam): case.metadata
+        for site in prepared.sites
+        for case in open_site(folder, site.name).test_cases
+    }

@@ -6,7 +6,7 @@ two sums over patients, so a replicate is one row of a matrix product.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -112,6 +112,32 @@ def paired_intervals(
         return _compare(ours, theirs, comparison)
 
     return {name: _interval(compared(totals, name), compared(drawn, name), len(patients)) for name in STATISTICS}
+
+
+def ratio_intervals(
+    ratios: Mapping[str, Sequence[tuple[float, float]]], rng: np.random.Generator, replicates: int = REPLICATES
+) -> dict[str, Interval]:
+    """An interval for every ratio of two sums over units, by resampling the units with replacement.
+
+    A mean is the ratio of (value, 1); a unit where it is undefined is (0, 0). Sensitivity is (found, lesions):
+    (1, 2) and (3, 4) give 4 / 6. All ratios are taken from the same draws.
+
+    Args:
+        ratios: by name, (part, whole) of every unit in one order.
+        rng: draws the replicates.
+        replicates: how many.
+    """
+    names = list(ratios)
+    if not names:
+        return {}
+    sums = np.array([ratios[name] for name in names], np.float64).reshape(len(names), -1, 2).transpose(1, 0, 2)
+    totals, drawn = sums.sum(axis=0), _resample(sums, rng, replicates)
+    return {
+        name: _interval(
+            _divide(totals[row, 0], totals[row, 1]), _divide(drawn[:, row, 0], drawn[:, row, 1]), len(sums)
+        )
+        for row, name in enumerate(names)
+    }
 
 
 def t_interval(values: Sequence[float]) -> Interval:

@@ -44,10 +44,16 @@ def crop_to_content(prediction: Mask, reference: Mask) -> tuple[Mask, Mask]:
     Scores are the same, and a whole head of 9 million voxels becomes a few thousand around its lesions.
     Two empty masks give empty arrays.
     """
-    either = (prediction != 0) | (reference != 0)
+    box = content_box((prediction != 0) | (reference != 0))
+    return prediction[box], reference[box]
+
+
+def content_box(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box that holds every foreground voxel; one of no voxels for an empty mask."""
+    inside = mask != 0
     box = []
-    for axis in range(either.ndim):
-        others = tuple(other for other in range(either.ndim) if other != axis)
-        occupied = np.flatnonzero(either.any(axis=others))
-        box.append(slice(occupied[0], occupied[-1] + 1) if occupied.size else slice(0, 0))
-    return prediction[tuple(box)], reference[tuple(box)]
+    for axis in range(inside.ndim):
+        others = tuple(other for other in range(inside.ndim) if other != axis)
+        occupied = np.flatnonzero(inside.any(axis=others))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else slice(0, 0))
+    return tuple(box)

@@ -19,6 +19,7 @@ from simulation.report.sections import (
     render_volumes,
 )
 from simulation.report.style import CSS
+from simulation.report.subgroups import render_subgroups
 from simulation.report.verdict import render_meaning, render_verdict
 
 DISCLAIMER = "Research software, not a medical device."
@@ -96,6 +97,7 @@ def render_report(content: ReportContent) -> str:
         section("The arms side by side", render_arms(result), "arms"),
         section("Lesion size decides", _told(_SIZE, render_bands(result)), "size"),
         section("Hospital by hospital", _told(_HOSPITALS, render_hospitals(result)), "hospitals"),
+        section("Which patients it serves", render_subgroups(result), "subgroups"),
         section("Would another hospital's model do?", _told(_CROSS, render_cross_site(result)), "cross-site"),
         _examples(content),
         section(

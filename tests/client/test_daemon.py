@@ -74,6 +74,7 @@ def test_a_message_reaches_the_desk_and_its_answer_goes_back_and_nothing_is_left
             assert not (tmp_path / "imported").exists()  # the bundle, which was not thin, was never touched
             _refuses_others(site, running.pid)
             _survives_its_worker(site, lab)
+            _frees_its_worker_of_a_lost_task(site, lab)
             pids = [running.pid, pid_of(site, "worker"), pid_of(site, "supernode")]
             running.send_signal(signal.SIGTERM)
             assert running.wait(60) == 0
@@ -120,6 +121,15 @@ def _survives_its_worker(site: SiteFolder, lab: Lab) -> None:
     wait_for(lambda: status_of(site).connected, 40, lab.supervisor)  # at once: it had signed out
     assert is_gone(worker)
     assert is_gone(node)
+
+
+def _frees_its_worker_of_a_lost_task(site: SiteFolder, lab: Lab) -> None:
+    """Flower says that it gave a message up, whose task it hands out all the same: both start anew, once."""
+    with (site.path / "logs" / "supernode.log").open("a") as log:
+        log.write("INFO :      Run ID 400 is not in `RUNNING` status. Ignoring message 91ef.\n")
+    wait_for(lambda: restarts(site) == {"supernode": 2, "worker": 2}, 40, lab.supervisor)
+    wait_for(lambda: status_of(site).connected, 40, lab.supervisor)
+    assert restarts(site) == {"supernode": 2, "worker": 2}
 
 
 @pytest.fixture

@@ -63,10 +63,19 @@ def test_the_logs_last_start_in_plain_words(log: str, connected: bool, words: st
     assert re.search(words, standing.words)
 
 
+def test_a_task_whose_content_will_never_come_is_noticed_until_the_next_start() -> None:
+    lost = SIGNED_IN + "INFO :      Run ID 400 is not in `RUNNING` status. Ignoring message 91ef.\n"
+    assert (standing_in(lost).connected, standing_in(lost).lost_message) == (True, "91ef")
+    reply = SIGNED_IN + "INFO :      Run ID 400 is not in `RUNNING` status. Ignoring reply message 91ef.\n"
+    assert [standing_in(log).lost_message for log in (SIGNED_IN, reply, lost + SIGNED_IN)] == 3 * [""]
+
+
 def test_of_a_long_log_the_end_counts(tmp_path: Path) -> None:
     path = tmp_path / "supernode.log"
     assert read_standing(path).words == "not started"
     path.write_text(REFUSED + "x\n" * 100_000 + SIGNED_IN)
+    assert read_standing(path).connected
+    path.write_text(SIGNED_IN + "x\n" * 100_000)
     assert read_standing(path).connected
 
 

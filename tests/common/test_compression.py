@@ -55,6 +55,15 @@ def test_float16_is_numpys(vector: Vector) -> None:
     assert bits(as_sent(vector, "float16")) == bits(vector.astype(np.float16).astype(np.float32))
 
 
+def test_float16_rounds_to_even_half_way_between_any_two_of_its_values() -> None:
+    values = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)  # 0 to 65504, all there are
+    between = (values[:-1] + values[1:]) / np.float32(2)
+    near = [np.nextafter(between, np.float32(end)) for end in (0.0, 1e5)]
+    vector = np.concatenate([values, between, *near])
+    vector = np.concatenate([vector, -vector])
+    assert encode(vector, "float16") == vector.astype("<f2").tobytes()
+
+
 @given(vector=hnp.arrays(np.float32, st.integers(0, 50), elements=st.floats(width=32)))
 def test_float32_carries_whatever_there_is(vector: Vector) -> None:
     assert as_sent(vector, "float32") is vector

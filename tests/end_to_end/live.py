@@ -14,10 +14,11 @@ from pathlib import Path
 
 from client.site_folder import SiteFolder
 from common.audit import AuditRecord, read_audit
+from common.processes import process_info
 from server.federation import ROUNDS_FOLDER
 from server.plans import KeptPlan
 from server.provisioning import ServerFolder
-from server.records import RoundRecord
+from server.records import Participation, RoundRecord
 from server.run_folder import RunFolder
 from server.run_report import RunReport, report_run
 from server.running import begin_run
@@ -69,16 +70,22 @@ class Live:
     def kill(self, name: str) -> None:
         """As a machine that loses power: the command and all that it started, without a word."""
         process = self.processes.pop(name)
-        for pid in [process.pid, *_descendants(process.pid)]:
+        family = [process.pid, *_descendants(process.pid)]
+        for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait(30.0)
+        wait_for(lambda: not any(_is_alive(pid) for pid in family), f"{name} is dead", self.log)
 
     def stop(self, name: str) -> int:
         """SIGTERM, as systemd does; the exit code."""
         process = self.processes.pop(name)
         process.terminate()
         return process.wait(PATIENCE_S)
+
+    def working(self, name: str, program: str) -> list[int]:
+        """The processes of a command whose own command line names a program."""
+        return [pid for pid in _descendants(self.processes[name].pid) if program.encode() in _command_line(pid)]
 
     def close(self) -> list[int]:
         """End everything; the processes that were still there afterwards, which are killed."""
@@ -103,6 +110,10 @@ class Live:
     def report(self) -> RunReport:
         return report_run(self.server, self.kept)
 
+    def status(self) -> str:
+        """What `fedmets-server status` says of the run."""
+        return "\n".join(self.report().lines(self.server))
+
     def rounds(self) -> tuple[RoundRecord, ...]:
         folder = RunFolder(self.server, self.kept.body.plan_id).path / ROUNDS_FOLDER
         return RunStore(folder, lambda event, round_id, text: None).history()
@@ -112,6 +123,16 @@ class Live:
 
     def wait_for_round(self, round_id: int) -> None:
         self.wait_until(lambda: len(self.rounds()) >= round_id, f"round {round_id} is committed")
+
+    def wait_for_task(self, site: str, round_id: int) -> None:
+        """Until the site works on this round."""
+        self.wait_until(lambda: self.has_begun(site, round_id), f"{site} has begun round {round_id}")
+
+    def has_begun(self, site: str, round_id: int) -> bool:
+        return any(line.event == "task-begun" and line.round == round_id for line in self.heard_at(site))
+
+    def outcomes(self, round_id: int) -> dict[str, Participation]:
+        return {site.site: site for site in self.rounds()[round_id - 1].sites}
 
     def wait_for_end(self, patience_s: float = PATIENCE_S) -> RunReport:
         self.wait_until(
@@ -126,8 +147,14 @@ class Live:
 
 
 @contextmanager
-def live_federation(root: Path, *edits: tuple[str, str]) -> Iterator[Live]:
-    """A federation set up, its plan approved, not running yet; nothing may be left of it afterwards."""
+def live_federation(
+    root: Path, *edits: tuple[str, str], before: Callable[[Path], None] = lambda root: None
+) -> Iterator[Live]:
+    """A federation set up, its plan approved, not running yet; nothing may be left of it afterwards.
+
+    What `before` has made of the root, such as a federation's folder, is taken as it is.
+    """
+    before(root)
     experiment = load_experiment(phantom_config(root, *edits))
     live = _set_up(experiment, root)
     try:
@@ -164,6 +191,18 @@ def at_work_in(root: Path) -> list[int]:
             if needle in told and int(path.name) != os.getpid():
                 found.add(int(path.name))
     return sorted(found)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether it still holds locks and ports; its first thread may be dead while others are not."""
+    info = process_info(pid)
+    return info is not None and not (info.is_zombie and len(list(Path(f"/proc/{pid}/task").glob("*"))) <= 1)
+
+
+def _command_line(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _descendants(pid: int) -> list[int]:

@@ -1,9 +1,14 @@
-"""A hospital gone bad: a real SuperNode and a real worker, and a desk that lies. `python -m ... SITE_DIR LIE`."""
+"""A hospital gone bad: a real SuperNode and a real worker, and a desk that lies. `python -m ... SITE_DIR LIE`.
+
+Two do not lie: the "slow" one is five seconds late with its second round, the "hasty" one's clock is three hours
+ahead.
+"""
 
 import os
 import sys
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +44,8 @@ class Liar:
         report = TrainReport(cases=5, steps=2, loss=0.5, seconds=0.1, train_seconds=0.1, evaluate_seconds=0.0)
         if self._lie in _FACTORS:
             vector = vector * np.float32(_FACTORS[self._lie])
+        if self._lie == "slow" and task.round_id == 2:
+            time.sleep(deadline_s + 5.0)
         return SiteUpdate(self._site, task.plan_id, task.round_id, task.weights.with_vector(vector), report)
 
 
@@ -79,7 +86,8 @@ def main(site_dir: Path, lie: str) -> None:
     site, secret, port = trust.kit.site, site_dir / "liar.secret", free_port()
     write_private_file(secret, SECRET)
     daemon = Daemon(folder, load_site_config(site_dir), trust.kit.address, port, secret, None, os.environ)
-    honest = Desk(folder, Liar(site, lie), lambda: datetime.now(UTC))
+    skew = timedelta(hours=3.0 if lie == "hasty" else 0.0)
+    honest = Desk(folder, Liar(site, lie), lambda: datetime.now(UTC) + skew)
     with (
         stop_signals() as stops,
         Supervisor(site_dir / "liar", lambda event: None, lambda: datetime.now(UTC)) as supervisor,

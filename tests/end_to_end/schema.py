@@ -29,6 +29,7 @@ def result_shape(sites: tuple[str, ...]) -> dict[str, Any]:
         "rounds": [ROUND],
         "model": {"path": str, "sha256": str, "parameters": int},
         "arms": {"federated": arm, "local": {**arm, "cross_site": cross_site}, "pooled": arm},
+        "subgroups": {"minimum_patients": int, "patients": (int, NoneType), "fields": {"site": list, "sex": list}},
         "quarantine": dict.fromkeys(sites, dict),
         "seconds": SECONDS,
     }

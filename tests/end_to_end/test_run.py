@@ -42,6 +42,18 @@ def test_a_result_of_another_shape_is_noticed(undisturbed: Ran) -> None:
     ]
 
 
+def test_patients_are_grouped_by_what_the_dataset_knows(undisturbed: Ran) -> None:
+    """Three test patients, one a site: every group is suppressed, and named as the spreadsheet has it."""
+    found = undisturbed.result["subgroups"]
+    groups = {field: {row["group"] for row in rows} for field, rows in found["fields"].items()}
+    assert groups["site"] == set(SITES)
+    assert groups["sex"] <= {"female", "male"}
+    assert groups["age"] <= {"under 60", "60 and over"}
+    assert groups["field_strength"] <= {"1.5 T", "3 T"}
+    assert all(row["suppressed"] for rows in found["fields"].values() for row in rows)
+    assert 'id="subgroups"' in (undisturbed.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_seconds_sum_to_their_total(undisturbed: Ran) -> None:
     seconds = undisturbed.result["seconds"]
     total = seconds.pop("total")

@@ -1,8 +1,10 @@
 """How Flower's processes are started, read off their command lines and environments."""
 
 import os
+import sqlite3
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from server.superlink import (
     free_port,
     is_healthy,
     point_cli,
+    prepare_database,
     superexec_program,
     superlink_program,
 )
@@ -47,6 +50,16 @@ def test_superlink_is_on_loopback_with_tls_and_knows_its_nodes(lab: Lab) -> None
         "--isolation": "process",
     }
     assert (fed / "flower").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_new_database_has_large_pages_and_one_that_is_there_is_left_alone(lab: Lab) -> None:
+    path = lab.server.path / "flower" / "state.db"
+    prepare_database(lab.server)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA page_size").fetchone() == (65536,)
+    path.write_bytes(b"SuperLink's")
+    prepare_database(lab.server)
+    assert path.read_bytes() == b"SuperLink's"
 
 
 def test_superexec_and_the_command_line_talk_to_that_superlink(lab: Lab) -> None:
@@ -95,6 +108,7 @@ def test_the_environment_is_quiet_and_finds_this_installation(
         "no_proxy": "localhost,127.0.0.1,::1",
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE": "8388608",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "FLWR_HOME": str(lab.server.path / "flower"),

@@ -29,6 +29,12 @@ def test_arms_and_comparisons_are_those_that_were_judged() -> None:
     assert result["cases"]["north"] == {"training": 2, "validation": 0, "test": 1}
 
 
+def test_subgroups_are_of_the_federated_arm_and_keep_small_groups_back() -> None:
+    found = build_result(judged())["subgroups"]
+    assert found["patients"] is None  # three test patients
+    assert [row["suppressed"] for row in found["fields"]["site"]] == [True, True, True]
+
+
 def test_the_headline_is_what_a_person_needs() -> None:
     text = headline(build_result(judged()), Path("runs/demo"))
     assert text.splitlines()[0] == "small: completed after 1 round"

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from common.metrics.intervals import STATISTICS, Interval, bootstrap_intervals, paired_intervals, t_interval
+from common.metrics.intervals import (
+    STATISTICS,
+    Interval,
+    bootstrap_intervals,
+    paired_intervals,
+    ratio_intervals,
+    t_interval,
+)
 from common.metrics.scores import CaseScores, LesionScore, summarise
 
 
@@ -106,6 +113,22 @@ def test_undefined_is_none_never_nan() -> None:
     assert ratio.estimate is None
     assert bootstrap_intervals([healthy[:1]], np.random.default_rng(0))["dice"].low is None
     assert bootstrap_intervals([[]], np.random.default_rng(0))["dice"].units == 0
+
+
+def test_ratios_of_sums_agree_with_the_patients_own() -> None:
+    scores = cohort(9)
+    ratios: dict[str, list[tuple[float, float]]] = {
+        "dice": [(score.dice, 1.0) for score in scores],
+        "lesion_sensitivity": [(sum(le.detected for le in score.lesions), len(score.lesions)) for score in scores],
+        "nothing": [(0.0, 0.0)] * len(scores),
+    }
+    ours = ratio_intervals(ratios, np.random.default_rng(4), 4000)
+    theirs = bootstrap_intervals([scores], np.random.default_rng(5), 4000)
+    for name in ("dice", "lesion_sensitivity"):
+        assert ours[name].estimate == pytest.approx(theirs[name].estimate)
+        assert ends(ours[name]) == pytest.approx(ends(theirs[name]), abs=0.01)
+    assert ours["nothing"] == Interval(None, None, None, 40)
+    assert ratio_intervals({}, np.random.default_rng(0)) == {}
 
 
 def test_t_interval_agrees_with_scipy() -> None:
