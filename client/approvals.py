@@ -88,7 +88,8 @@ def receive_plan(folder: SiteFolder, trust: SiteTrust, proposal: Envelope, now: 
     if known is not None and known.body.bundle_sha256 == body.bundle_sha256:
         return known
     with storage_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
+        plans_folder(folder).mkdir(mode=0o700, exist_ok=True)  # the list of a plan's cases will lie there
+        place.mkdir(exist_ok=True)
         (place / "decision.json").unlink(missing_ok=True)  # of the same plan with another bundle
     signed = SignedBody.of(proposal)
     write_durably(place / "plan.json", f"{signed.to_json()}\n".encode())

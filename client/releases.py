@@ -6,11 +6,12 @@ from pathlib import Path
 
 from client.approvals import plans_folder
 from client.journal import note
-from client.server_trust import open_site
+from client.server_trust import follow_published, open_site
 from client.site_folder import SiteFolder
 from common.errors import EnrollmentError
 from common.identity import Domain, Signature
 from common.release import open_release, write_files
+from common.rotation import Rotations
 from common.sealed import Passphrase
 from common.signed_release import files_of, read_signed
 from common.wire import Envelope, ReleaseBody, read_body
@@ -57,6 +58,9 @@ def fetch_release(
         )
     stored = []
     for body, message in found:
+        if body.rotations and body.rotations[-1].body.generation > trust.aggregator.generation:
+            follow_published(folder, Rotations(rotations=body.rotations), now)
+            trust = open_site(folder, passphrase)
         trust.verify_aggregator(Domain.RELEASE, message.body, message.signature, now)
         stored.append(_store(folder, body, message, now))
     return tuple(stored)

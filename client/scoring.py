@@ -37,7 +37,7 @@ class Region:
     def mask_of(self, labels: LabelMap) -> npt.NDArray[np.bool_]:
         """The region's voxels."""
         if not self.labels:
-            return labels != 0
+            return np.asarray(labels != 0, bool)
         chosen = np.zeros(_LARGEST_LABEL + 1, bool)
         chosen[sorted(self.labels)] = True
         return np.asarray(chosen[labels], bool)

@@ -9,6 +9,7 @@ wrong is logged here, in the house; what goes out is signed and holds a code.
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -198,4 +199,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # lists of cases, prepared arrays and logs are for this user alone; the trainer inherits it
     sys.exit(main(sys.argv[1:]))

@@ -39,6 +39,9 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """One run, in the mode that its configuration names: `train` a plan, or `release` its model to the sites."""
+    logging.getLogger("httpx").setLevel(
+        logging.WARNING
+    )  # each line would be pushed as a log, with a line of its own
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     folder = open_server(Path(os.environ.get(FOLDER_VARIABLE, "")))
     kept = pick_plan(folder, str(context.run_config["plan"]))

@@ -83,7 +83,8 @@ def flower_environment(
         inherited: ours.
         passphrase_file: passed on as FEDMETS_PASSPHRASE_FILE; None leaves that as it is.
     """
-    path = os.pathsep.join(part for part in (str(_bin()), inherited.get("PATH", os.defpath)) if part)
+    own_bin = str(flower_folder(folder).path / "bin")  # server/serverapp_main.py puts its command there
+    path = os.pathsep.join(part for part in (own_bin, str(_bin()), inherited.get("PATH", os.defpath)) if part)
     own = {"FLWR_HOME": str(flower_folder(folder).path), FOLDER_VARIABLE: str(folder.path.resolve()), "PATH": path}
     for name in ("NO_PROXY", "no_proxy"):
         own[name] = ",".join(part for part in (inherited.get(name, ""), "localhost", LOOPBACK, "::1") if part)

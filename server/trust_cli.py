@@ -150,7 +150,7 @@ def rotate(
     """Give the server a new identity and a new TLS certificate; no site has to enrol anew.
 
     The old identity signs the new one, and a site believes the new one for that and for the authority's word.
-    Restart the gateway afterwards.
+    An aggregator that is up takes both by itself; for an nginx in front run fedmets-server nginx again.
 
     Example:
 
@@ -165,7 +165,7 @@ def rotate(
     if as_json:
         print(json.dumps({"schema": 1, "generation": generation, "out": str(out) if out else None}))
     else:
-        print(f"{folder}: server keys of generation {generation}; restart the gateway to use them")
+        print(f"{folder}: server keys of generation {generation}; fedmets-server up takes them by itself")
 
 
 def status(folder: Dir, as_json: AsJson = False) -> None:

@@ -22,6 +22,7 @@ from common.supervisor_state import ProcessRecord, record_of
 from server.bundle import write_bundle
 from server.gateway_config import gateway_config
 from server.provisioning import ServerFolder
+from server.serverapp_main import put_on_path
 from server.superlink import (
     LOOPBACK,
     flower_environment,
@@ -127,6 +128,7 @@ def run_up(
         environment = flower_environment(folder, os.environ, options.passphrase_file)
         up = _Up(folder, options, options.superlink_port or free_port(), environment)
         write_bundle(flower_folder(folder).app)
+        put_on_path(folder)
         prepare_database(folder)
         cli = point_cli(folder, up.port, environment)
         generation = folder.server_keys().generation

@@ -20,7 +20,28 @@ from common.errors import NodeError
 from server.superlink import free_port
 
 SIGNATURES = {
-    "flwr.supernode.runtime.run_clientapp:pull_task_input": ["client"],
+    "flwr.common.serde:context_from_proto": ["context_proto"],
+    "flwr.supercore.inflatable.inflatable_protobuf_utils:make_pull_object_fn_protobuf": [
+        "pull_object_protobuf",
+        "node",
+        "run_id",
+    ],
+    "flwr.supercore.inflatable.inflatable_protobuf_utils:make_confirm_message_received_fn_protobuf": [
+        "confirm_message_received_protobuf",
+        "node",
+        "run_id",
+    ],
+    "flwr.supercore.inflatable.inflatable_utils:pull_and_inflate_object_from_tree": [
+        "object_tree",
+        "pull_object_fn",
+        "confirm_object_received_fn",
+        "return_type",
+        "max_concurrent_pulls",
+        "max_time",
+        "max_tries_per_object",
+        "initial_backoff",
+        "backoff_cap",
+    ],
     "flwr.supernode.runtime.run_clientapp:push_message": ["client", "message", "context"],
     "flwr.supernode.runtime.run_clientapp:push_task_output": ["client", "context", "sub_status", "details"],
     "flwr.supercore.runtime:RuntimeHttpClient.from_server_address": [
@@ -33,6 +54,9 @@ SIGNATURES = {
     "flwr.supercore.runtime:RuntimeHttpClient.AcquireTask": ["self", "request"],
     "flwr.supercore.runtime:RuntimeHttpClient.SendTaskHeartbeat": ["self", "request"],
     "flwr.supercore.runtime:RuntimeHttpClient.PullObject": ["self", "request"],
+    "flwr.supercore.runtime:RuntimeHttpClient.PullTaskInput": ["self", "request"],
+    "flwr.supercore.runtime:RuntimeHttpClient.PullMessages": ["self", "request"],
+    "flwr.supercore.runtime:RuntimeHttpClient.ConfirmMessageReceived": ["self", "request"],
     "flwr.supercore.runtime:RuntimeHttpClient.close": ["self"],
     "flwr.supercore.interceptors:RuntimeVersionHttpInterceptor": ["component_name"],
     "flwr.supercore.interceptors:RuntimeTokenHttpInterceptor": ["token"],
@@ -46,6 +70,7 @@ FIELDS = {
     runtime_pb2.AcquireTaskRequest: {"supported_task_types"},
     runtime_pb2.AcquireTaskResponse: {"task", "token"},
     runtime_pb2.PullTaskInputResponse: {"context", "run", "fab", "task_id"},
+    runtime_pb2.PullAppMessagesResponse: {"messages_list", "message_object_trees"},
     runtime_pb2.SendTaskHeartbeatResponse: {"success"},
     message_pb2.PullObjectRequest: {"node", "run_id", "object_id"},
     message_pb2.PullObjectResponse: {"object_found"},

@@ -13,6 +13,7 @@ from server.flower_cli import FlowerCli
 from server.rotation import rotate_server
 from server.superlink import (
     flower_environment,
+    flower_folder,
     free_port,
     is_healthy,
     point_cli,
@@ -101,7 +102,7 @@ def test_the_environment_is_quiet_and_finds_this_installation(
     inherited = {"PATH": "/usr/bin", "PYTHONPATH": "/somewhere", "NO_PROXY": "intra.net", "HTTPS_PROXY": "p:1"}
     found = flower_environment(lab.server, inherited, Path("secret"))
     assert found == {
-        "PATH": f"{BIN}{os.pathsep}/usr/bin",
+        "PATH": os.pathsep.join((str(flower_folder(lab.server).path / "bin"), str(BIN), "/usr/bin")),
         "PYTHONPATH": "/somewhere",
         "HTTPS_PROXY": "p:1",
         "NO_PROXY": "intra.net,localhost,127.0.0.1,::1",
