@@ -8,6 +8,14 @@ import pytest
 from common.interrupts import interrupts_held
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """As at a terminal, also where the signal is ignored, as by what a script starts with `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def another_thread() -> Iterator[None]:
     """A thread that takes the signal when the main one does not."""
