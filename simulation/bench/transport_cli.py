@@ -70,11 +70,12 @@ def encodings(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="An experiment file.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the runs go, one folder an encoding.")],
     encodings: Encodings = _ALL,
+    seeds: Annotated[int, typer.Option(help="How many, from the file's own up.", min=2, max=50)] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Dice of the same federation with float32, float16 and int8 in both directions, and the paired differences.
 
-    Exits with 1 when a difference is beyond noise.
+    Exits with 1 when a mean difference over the seeds is beyond noise.
 
     Example:
 
@@ -87,10 +88,11 @@ def encodings(
         from simulation.bench.encodings import render, run, to_json
         from simulation.config import load_experiment
 
-    chosen = _encodings(encodings)
-    scores = run(load_experiment(config), config.read_text(encoding="utf-8"), out, chosen, _say)
-    print(to_json(scores) if as_json else render(scores))
-    if not all(one.within_noise for one in scores):
+    chosen, first = _encodings(encodings), load_experiment(config)
+    experiments = [load_experiment(config, first.seed + number) for number in range(seeds)]
+    found = run(experiments, config.read_text(encoding="utf-8"), out, chosen, _say)
+    print(to_json(found) if as_json else render(found))
+    if not all(found.is_within_noise(encoding) for encoding in found.over_seeds):
         raise typer.Exit(1)
 
 
