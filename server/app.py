@@ -32,6 +32,7 @@ from server.run_folder import RunFolder, RunProgress
 from server.signed_in import signed_in
 
 FOLDER_VARIABLE = "FEDMETS_SERVER_DIR"
+LOG_FORMAT = "%(asctime)s %(message)s"
 log = logging.getLogger("fedmets")
 app = ServerApp()
 
@@ -42,7 +43,7 @@ def main(grid: Grid, context: Context) -> None:
     logging.getLogger("httpx").setLevel(
         logging.WARNING
     )  # each line would be pushed as a log, with a line of its own
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     folder = open_server(Path(os.environ.get(FOLDER_VARIABLE, "")))
     kept = pick_plan(folder, str(context.run_config["plan"]))
     run = RunFolder(folder, kept.body.plan_id)

@@ -15,11 +15,12 @@ from simulation.bench.process_figures import NOTHING, ProcessFigures
 from simulation.bench.relay import Traffic
 
 STAGES = ("prepare", "seal", "send", "down", "up", "finish", "commit")
+# Lines of the ServerApp's log, which server/flower_link.py writes.
 _STAMP = r"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) "
-_SEALED = re.compile(_STAMP + r"round (?P<round>\d+): task of (?P<bytes>\d+) bytes sealed in (?P<s>[\d.]+) s")
-_SENT = re.compile(_STAMP + r"round (?P<round>\d+): sent to \d+ sites in (?P<s>[\d.]+) s")
-_FETCHED = re.compile(_STAMP + r"answer of \S+ fetched in (?P<s>[\d.]+) s")
-_CHECKED = re.compile(_STAMP + r"round (?P<round>\d+): answer of \S+ checked in (?P<s>[\d.]+) s")
+SEALED = re.compile(_STAMP + r"round (?P<round>\d+): task of (?P<bytes>\d+) bytes sealed in (?P<s>[\d.]+) s")
+SENT = re.compile(_STAMP + r"round (?P<round>\d+): sent to \d+ sites in (?P<s>[\d.]+) s")
+FETCHED = re.compile(_STAMP + r"answer of \S+ fetched in (?P<s>[\d.]+) s")
+CHECKED = re.compile(_STAMP + r"round (?P<round>\d+): answer of \S+ checked in (?P<s>[\d.]+) s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def trial_of(
 
 def _stages(one: _Round, log: str, sites: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, float]:
     """The round cut at seven moments; one that is not on record falls together with the one before it."""
-    sealed, sent, fetched = (_in(one, log, line) for line in (_SEALED, _SENT, _FETCHED))
+    sealed, sent, fetched = (_in(one, log, line) for line in (SEALED, SENT, FETCHED))
     taken = [task["taken_at"] + task["take_s"] for task in _tasks(one, sites)]
     counted_at = one.begun_at + one.record.seconds
     moments = [one.begun_at]
@@ -150,8 +151,8 @@ def _beside(
 ) -> dict[str, float]:
     """What goes on at the same time as other things, or at all sites at once, a mean of each."""
     tasks = [task for one in rounds for task in _tasks(one, sites)]
-    fetched = [spent_s for one in rounds for _, spent_s in _in(one, log, _FETCHED)]
-    checked = [spent_s for one in rounds for _, spent_s in _in(one, log, _CHECKED)]
+    fetched = [spent_s for one in rounds for _, spent_s in _in(one, log, FETCHED)]
+    checked = [spent_s for one in rounds for _, spent_s in _in(one, log, CHECKED)]
     return {
         "site takes task": _mean([task["take_s"] for task in tasks]),
         "site works": _mean([task["work_s"] for task in tasks]),

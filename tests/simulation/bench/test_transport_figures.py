@@ -1,6 +1,7 @@
 """What is worked out of the records, logs and figures of a trial that is written down here by hand."""
 
 import json
+import logging
 import subprocess
 import sys
 from datetime import datetime
@@ -9,10 +10,22 @@ from pathlib import Path
 import pytest
 
 from common.audit import AuditRecord
+from server.app import LOG_FORMAT
 from server.records import Outcome, Participation, RoundRecord
 from simulation.bench.process_figures import ProcessFigures, ProcessWatch, figures_of, idle_s
 from simulation.bench.relay import Traffic
-from simulation.bench.transport_figures import STAGES, Marks, TransportTrial, trial_of
+from simulation.bench.transport_figures import (
+    CHECKED,
+    FETCHED,
+    SEALED,
+    SENT,
+    STAGES,
+    Marks,
+    TransportTrial,
+    trial_of,
+)
+from tests.server.builders import make_task
+from tests.wired import wire
 
 BEGAN_AT = datetime(2030, 1, 1, 12, 0, 0).astimezone().timestamp()
 LOG = """\
@@ -119,6 +132,16 @@ def test_a_stage_without_a_record_takes_no_time(tmp_path: Path) -> None:
     found = trial_of("float32", True, history, audit, "", [tmp_path / "empty"], marks, cores=2)
     assert [found.stages[stage] for stage in STAGES] == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.0, 8.5, 1.5])
     assert found.traffic is None
+
+
+def test_the_log_is_the_one_that_the_server_writes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "server.flower_link")
+    lab = wire(tmp_path)
+    assert len(list(lab.link().train(lab.plan.sites, make_task(lab.plan), 30.0))) == 4
+    written = logging.Formatter(LOG_FORMAT)
+    log = "\n".join(written.format(line) for line in caplog.records)
+    counts = [len(line.findall(log)) for line in (SEALED, SENT, FETCHED, CHECKED)]
+    assert counts == [1, 1, 4, 4]
 
 
 def test_a_process_that_ended_keeps_its_last_figures() -> None:
