@@ -8,14 +8,31 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from common.compression import Encoding
+from common.model_spec import ModelSpec
+from common.numbers import Count, Fraction, Name, NotNegative, Positive
 from common.schema import Frozen
+from common.training_spec import AugmentationSpec, TrainingSpec
 
 Sequence = Literal["t1", "t1c", "t2", "flair", "subtraction"]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+__all__ = [  # what the code imports from here, wherever it is defined
+    "AugmentationSpec",
+    "Count",
+    "EvaluationSpec",
+    "FederationSpec",
+    "Fraction",
+    "ModelSpec",
+    "Name",
+    "NotNegative",
+    "Plan",
+    "Positive",
+    "PreprocessingSpec",
+    "QualitySpec",
+    "Sequence",
+    "SplitSpec",
+    "Terms",
+    "TrainingSpec",
+]
 
 
 class PreprocessingSpec(Frozen):
@@ -23,63 +40,6 @@ class PreprocessingSpec(Frozen):
 
     spacing_mm: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     crop_margin_mm: NotNegative = 4.0
-
-
-class ModelSpec(Frozen):
-    """A network by name. Channels in and out follow from the plan's sequences and labels."""
-
-    name: Literal["unet", "unet_small"] = "unet"
-    channels: Annotated[tuple[Count, ...], Field(min_length=2, max_length=8)] = (32, 64, 128, 256, 320, 320)
-    deep_supervision: bool = False
-
-    @model_validator(mode="after")
-    def _supervise_only_unet(self) -> "ModelSpec":
-        if self.deep_supervision and self.name != "unet":
-            raise ValueError("deep_supervision is an option of the network 'unet' only")
-        return self
-
-
-class AugmentationSpec(Frozen):
-    """Probabilities per patch; ranges after nnU-Net, rotations and scalings kept small."""
-
-    flip: Fraction = 0.5
-    rotate: Fraction = 0.2
-    rotate_degrees: NotNegative = 15.0
-    scale: Fraction = 0.2
-    scale_range: tuple[Positive, Positive] = (0.85, 1.2)
-    gamma: Fraction = 0.3
-    gamma_range: tuple[Positive, Positive] = (0.7, 1.5)
-    noise: Fraction = 0.1
-    noise_variance: NotNegative = 0.1
-    brightness: Fraction = 0.15
-    brightness_range: tuple[Positive, Positive] = (0.75, 1.25)
-
-
-class TrainingSpec(Frozen):
-    """What a site does with its own cases in one round."""
-
-    steps: Count = 50
-    batch_size: Count = 2
-    patch_size: tuple[Count, Count, Count] = (64, 64, 64)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.01
-    momentum: Fraction = 0.99
-    nesterov: bool = True
-    weight_decay: NotNegative = 3e-5
-    schedule: Literal["poly", "constant"] = "poly"
-    gradient_clip_norm: Positive | None = 12.0
-    loss: Literal["dice_ce"] = "dice_ce"
-    foreground_share: Fraction = 0.33
-    augmentation: AugmentationSpec = AugmentationSpec()
-    threads: Count = 1
-    mixed_precision: Literal["auto", "on", "off"] = "auto"
-    channels_last: Literal["auto", "on", "off"] = "auto"
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> "TrainingSpec":
-        if self.optimizer == "sgd" and self.nesterov and self.momentum == 0.0:
-            raise ValueError("nesterov = true needs momentum above 0")
-        return self
 
 
 class FederationSpec(Frozen):
