@@ -17,6 +17,7 @@ from pathlib import Path
 
 from client.site_config import SiteConfig
 from client.site_folder import KeyFolder
+from common.allocation import with_allocation
 from common.durable import storage_errors
 from common.errors import UserError
 from common.launching import Backoff, Program
@@ -30,7 +31,7 @@ _QUIET = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
 }
-_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "GLIBC_TUNABLES")
 _LOG_TAIL_BYTES = 64_000
 _STARTING = "Starting Flower SuperNode"
 _LONG_AGO = f"{_STARTING}\nSuperNode ID: further up\n"  # of a log whose last start is not within its end any more
@@ -128,7 +129,12 @@ def supernode_program(
         *(part for pair in arguments.items() for part in pair),
     )
     environment = {name: inherited[name] for name in _KEPT if name in inherited}
-    environment |= {**_QUIET, "FLWR_HOME": str(files.home), "HOME": str(files.home), "PYTHONUNBUFFERED": "1"}
+    environment = with_allocation(environment) | {
+        **_QUIET,
+        "FLWR_HOME": str(files.home),
+        "HOME": str(files.home),
+        "PYTHONUNBUFFERED": "1",
+    }
     if config.proxy is not None:
         environment["HTTPS_PROXY"] = config.proxy
     return Program(NAME, argv, environment, log, config.supernode_user, BACKOFF)

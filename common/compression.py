@@ -55,7 +55,9 @@ def encode(vector: Vector, encoding: Encoding) -> bytes:
 
 
 def decode(data: Buffer, encoding: Encoding, size: int) -> Vector:
-    """Read `size` values back, into an array of their own; they may be NaN or infinite, if the sender lies.
+    """Read `size` values back, which may be NaN or infinite, if the sender lies.
+
+    float32 stays in the memory of `data`: such an array may be read-only.
 
     Raises:
         WireError: not the number of bytes that so many values take.
@@ -91,7 +93,7 @@ def _encode_float32(vector: Vector) -> bytes:
 
 
 def _decode_float32(data: Buffer, size: int) -> Vector:
-    return np.frombuffer(data, "<f4").astype(np.float32)
+    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
 
 
 def _encode_float16(vector: Vector) -> bytes:

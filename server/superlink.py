@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.allocation import with_allocation
 from common.chunks import CHUNKS
 from common.durable import storage_errors, write_durably
 from common.launching import Backoff, Program
@@ -92,7 +93,7 @@ def flower_environment(
         own[VARIABLE] = str(passphrase_file.resolve())
     elif VARIABLE in inherited:
         own[VARIABLE] = str(Path(inherited[VARIABLE]).resolve())
-    return {**inherited, **_QUIET, **CHUNKS, **own}
+    return {**with_allocation(inherited), **_QUIET, **CHUNKS, **own}
 
 
 def prepare_database(folder: ServerFolder) -> None:
@@ -128,7 +129,8 @@ def superlink_program(folder: ServerFolder, port: int, environment: Mapping[str,
         "--database": str(flower.database),
         "--isolation": "process",
     }
-    argv = [executable("flower-superlink"), *(part for pair in arguments.items() for part in pair)]
+    argv = [sys.executable, "-P", "-m", "server.superlink_main"]
+    argv += [part for pair in arguments.items() for part in pair]
     argv += ["--enable-supernode-auth", "--disable-runtime-dependency-installation"]
     return Program("superlink", tuple(argv), environment, flower.log("superlink"), backoff=_BACKOFF)
 

@@ -89,7 +89,14 @@ def test_a_vector_of_several_chunks_is_the_blocks_one_by_one() -> None:
     assert bits(as_sent(vector, "float16")) == bits(vector.astype(np.float16).astype(np.float32))
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_float32_is_read_where_it_lies() -> None:
+    data = np.ones(40, np.float32).tobytes()
+    vector = decode(data, "float32", 40)
+    assert np.shares_memory(vector, np.frombuffer(data, np.float32))
+    assert not vector.flags.writeable
+
+
+@pytest.mark.parametrize("encoding", ["float16", "int8"])
 def test_the_result_is_an_array_of_its_own(encoding: Encoding) -> None:
     data = bytearray(encode(np.ones(40, np.float32), encoding))
     vector = decode(memoryview(data), encoding, 40)

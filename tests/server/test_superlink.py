@@ -38,10 +38,10 @@ def options(argv: tuple[str, ...]) -> dict[str, str]:
 
 def test_superlink_is_on_loopback_with_tls_and_knows_its_nodes(lab: Lab) -> None:
     program = superlink_program(lab.server, 18000, {})
-    assert Path(program.argv[0]) == BIN / "flower-superlink"
+    assert program.argv[:4] == (sys.executable, "-P", "-m", "server.superlink_main")
     assert program.argv[-2:] == ("--enable-supernode-auth", "--disable-runtime-dependency-installation")
     fed = lab.server.path
-    assert options(program.argv[:-2]) == {
+    assert options(program.argv[3:-2]) == {
         "--host": "127.0.0.1",
         "--port": "18000",
         "--ssl-ca-certfile": str(fed / "authority" / "authority.crt"),
@@ -83,7 +83,7 @@ def test_superexec_and_the_command_line_talk_to_that_superlink(lab: Lab) -> None
 def test_rotated_keys_are_taken_at_the_next_start(lab: Lab) -> None:
     rotate_server(lab.server, DAY_0)
     argv = superlink_program(lab.server, 18000, {}).argv
-    assert options(argv[:-2])["--ssl-keyfile"].endswith("server/0002/tls.key")
+    assert options(argv[3:-2])["--ssl-keyfile"].endswith("server/0002/tls.key")
     gateway_program_config(lab)
 
 
@@ -110,6 +110,7 @@ def test_the_environment_is_quiet_and_finds_this_installation(
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE": "8388608",
+        "GLIBC_TUNABLES": with_allocation({})["GLIBC_TUNABLES"],
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "FLWR_HOME": str(lab.server.path / "flower"),
