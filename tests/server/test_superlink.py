@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from common.allocation import with_allocation
 from server.flower_cli import FlowerCli
 from server.rotation import rotate_server
 from server.superlink import (
