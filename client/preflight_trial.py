@@ -11,21 +11,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
-from client.data.case import Grid, Metadata, PreparedCase
-from client.data.sampling import PatchSampler
 from client.device import torch_device
 from client.machine import main_memory
 from client.memory_estimate import step_memory
-from client.training import build_optimizer, fit, use_threads
+from client.training import use_threads
+from client.trial_steps import TrialSteps
 from common.errors import FedmetsError, TrainingFailed
-from common.model.build import build_model
+from common.model.patches import smallest_patch
 from common.plan import Plan, TrainingSpec
 
 Say = Callable[[dict[str, Any]], None]
-_MANY_STEPS = 10**9
 _LONGEST_CHUNK = 16
 _SLOW_S = 0.5  # above it a step's time is that of its voxels
 
@@ -81,10 +78,10 @@ def _small_step(plan: Plan, device: torch.device, say: Say) -> tuple[float, floa
 
     The first of two steps is a warm-up, unless it was so slow that its loading no longer counts.
     """
-    edge, patch = 2 ** (len(plan.model.channels) - 1), plan.training.patch_size
-    x, y, z = (min(length, wanted) for length, wanted in zip(patch, (edge, edge, 2 * edge), strict=True))
+    patch = plan.training.patch_size
+    x, y, z = (min(length, wanted) for length, wanted in zip(patch, smallest_patch(plan.model), strict=True))
     spec = plan.training.model_copy(update={"patch_size": (x, y, z), "batch_size": 1})
-    work = _Work(plan, spec, device)
+    work = TrialSteps(plan, spec, device)
     share = x * y * z / (plan.training.batch_size * math.prod(patch))
     seconds = work.seconds(1)
     say({"event": "small", "seconds": seconds, "share": share})
@@ -96,54 +93,11 @@ def _small_step(plan: Plan, device: torch.device, say: Say) -> tuple[float, floa
 
 def _whole_steps(plan: Plan, device: torch.device, end_s: float, say: Say) -> None:
     """Twice as many steps each time, the first alone as a warm-up, until the next would end too late."""
-    work, steps, expected_s = _Work(plan, plan.training, device), 1, 0.0
+    work, steps, expected_s = TrialSteps(plan, plan.training, device), 1, 0.0
     while time.perf_counter() + expected_s < end_s and steps <= _LONGEST_CHUNK:
         seconds = work.seconds(steps)
         say({"event": "steps", "steps": steps, "seconds": seconds})
         expected_s, steps = 2.0 * seconds, 2 * steps
-
-
-class _Work:
-    """A network, its optimiser and patches of noise, ready to be trained on."""
-
-    def __init__(self, plan: Plan, spec: TrainingSpec, device: torch.device) -> None:
-        self._model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed).to(device)
-        self._optimizer = build_optimizer(self._model, spec)
-        rng = np.random.default_rng(0)
-        self._sampler = PatchSampler((_noise(plan, spec.patch_size, rng),), spec, rng)
-        self._spec, self._device = spec, device
-
-    def seconds(self, steps: int) -> float:
-        """Make some steps; wall time."""
-        fitted = fit(
-            self._model,
-            self._sampler,
-            self._spec.model_copy(update={"steps": steps}),
-            first_step=0,
-            total_steps=_MANY_STEPS,
-            device=self._device,
-            optimizer=self._optimizer,
-        )
-        return fitted.seconds
-
-
-def _noise(plan: Plan, shape: tuple[int, int, int], rng: np.random.Generator) -> PreparedCase:
-    """A case of noise with one lesion in the middle, as large as the patch."""
-    label = np.zeros(shape, np.uint8)
-    label[tuple(slice(length // 2, length // 2 + 2) for length in shape)] = 1
-    grid = Grid(shape, np.diag([*plan.preprocessing.spacing_mm, 1.0]))
-    return PreparedCase(
-        patient="trial",
-        exam="trial",
-        metadata=Metadata(),
-        image=rng.standard_normal((plan.in_channels, *shape), dtype=np.float32),
-        label=label,
-        mask=np.ones(shape, np.uint8),
-        grid=grid,
-        native=grid,
-        reference=label,
-        lesion_voxels=np.argwhere(label).astype(np.int32),
-    )
 
 
 def _describe(device: torch.device) -> dict[str, Any]:

@@ -57,6 +57,11 @@ def build_optimizer(model: torch.nn.Module, spec: TrainingSpec) -> torch.optim.O
     )
 
 
+def torch_seed(sequence: np.random.SeedSequence) -> int:
+    """A seed for `fit` from that of a round: below 2^63, and the same on every machine."""
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+
 def learning_rate(spec: TrainingSpec, step: int, total_steps: int) -> float:
     """Rate of a step, counted from 0: base * (1 - step / total)^0.9, or the base throughout.
 
@@ -78,6 +83,7 @@ def fit(
     anchor: Weights | None = None,
     prox_mu: float = 0.0,
     optimizer: torch.optim.Optimizer | None = None,
+    dropout_seed: int = 0,
 ) -> FitLog:
     """Make `spec.steps` optimiser steps; on the CPU the same inputs give the same bits.
 
@@ -94,10 +100,11 @@ def fit(
         anchor: weights that the proximal term pulls towards.
         prox_mu: strength of that pull.
         optimizer: one that goes on; else a fresh one.
+        dropout_seed: of the network's dropout, where it has any; torch's own random state is left as it was.
 
     Raises:
         TrainingFailed: NOT_FINITE_LOSS, or OUT_OF_MEMORY.
-        ConfigError: mixed precision and channels-last together on a CPU, where torch is not repeatable.
+        ConfigError: mixed precision on a CPU, where torch is not repeatable.
         ValueError: more steps than the schedule has, or a proximal term without an anchor.
     """
     if first_step < 0 or first_step + spec.steps > total_steps:
@@ -105,7 +112,7 @@ def fit(
     begun = time.perf_counter()
     waited = 0.0
     losses: list[float] = []
-    with _memory_errors_typed(spec):
+    with _memory_errors_typed(spec), _dropout_seeded(device, dropout_seed):
         stepper = _prepare(model, spec, device, anchor, prox_mu, optimizer)
         with batches(sampler, spec.steps, ahead=device.type == "cuda") as stream:
             for step in range(first_step, first_step + spec.steps):
@@ -152,7 +159,7 @@ class _Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         with self._precision():
             logits = self.model(image)
-        loss = (self.loss(logits, label) * shares).sum()
+        loss = (self.loss(logits, label, batch.meanings) * shares).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.pull is not None:
             self.pull.add()
@@ -199,15 +206,16 @@ def _prepare(
     cuda = device.type == "cuda"
     channels_last = _switch(spec.channels_last, cuda)
     half_precision = _switch(spec.mixed_precision, cuda and torch.cuda.is_bf16_supported(False))
-    if channels_last and half_precision and device.type == "cpu":
-        # Measured with torch 2.13 and `unet`: the same step gives other gradients each time, at times infinite.
-        raise ConfigError("mixed_precision and channels_last cannot both be 'on' on a CPU: leave one at 'auto'")
+    if half_precision and not cuda:
+        # Measured with torch 2.13 and `unet`, 16 channels and more: the same step gives other gradients each time,
+        # at times of 10^35, where the deepest convolutions see few voxels.
+        raise ConfigError("mixed_precision cannot be 'on' on a CPU: leave it at 'auto', or take a GPU")
     if channels_last:
         model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return _Stepper(
         model=model,
         optimizer=build_optimizer(model, spec) if optimizer is None else optimizer,
-        loss=build_loss(spec.loss),
+        loss=build_loss(spec),
         device=device,
         half_precision=half_precision,
         channels_last=channels_last,
@@ -229,6 +237,18 @@ def _pull(model: torch.nn.Module, anchor: Weights | None, mu: float, device: tor
 
 def _switch(setting: Literal["auto", "on", "off"], default: bool) -> bool:
     return default if setting == "auto" else setting == "on"
+
+
+@contextmanager
+def _dropout_seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Dropout draws from torch's global generators, whose state depends on what this process did before."""
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 @contextmanager

@@ -24,6 +24,18 @@ class AugmentationSpec(Frozen):
     brightness_range: tuple[Positive, Positive] = (0.75, 1.25)
 
 
+_BELONGS_TO = {
+    "focal_gamma": ("loss", "dice_focal"),
+    "tversky_alpha": ("loss", "tversky"),
+    "tversky_beta": ("loss", "tversky"),
+    "blob_weight": ("loss", "blob"),
+    "size_weight_exponent": ("loss", "size_weighted_dice"),
+    "small_lesion_exponent": ("sampling", "small_lesions"),
+    "small_lesion_floor_mm3": ("sampling", "small_lesions"),
+}
+"""Settings that mean something with one loss or one way of sampling alone."""
+
+
 class TrainingSpec(Frozen):
     """What a site does with its own cases in one round."""
 
@@ -37,8 +49,17 @@ class TrainingSpec(Frozen):
     weight_decay: NotNegative = 3e-5
     schedule: Literal["poly", "constant"] = "poly"
     gradient_clip_norm: Positive | None = 12.0
-    loss: Literal["dice_ce"] = "dice_ce"
+    loss: Literal["dice_ce", "dice_bce", "dice_focal", "tversky", "blob", "size_weighted_dice"] = "dice_ce"
+    focal_gamma: NotNegative = 2.0
+    tversky_alpha: NotNegative = 0.3
+    tversky_beta: NotNegative = 0.7
+    blob_weight: Positive = 0.5
+    size_weight_exponent: NotNegative = 0.5
     foreground_share: Fraction = 0.33
+    sampling: Literal["foreground", "small_lesions"] = "foreground"
+    small_lesion_exponent: NotNegative = 0.5
+    small_lesion_floor_mm3: Positive = 14.0
+    modality_dropout: Fraction = 0.0
     augmentation: AugmentationSpec = AugmentationSpec()
     threads: Count = 1
     mixed_precision: Literal["auto", "on", "off"] = "auto"
@@ -48,4 +69,21 @@ class TrainingSpec(Frozen):
     def _nesterov_needs_momentum(self) -> "TrainingSpec":
         if self.optimizer == "sgd" and self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov = true needs momentum above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_have_their_choice(self) -> "TrainingSpec":
+        for setting, (field, choice) in _BELONGS_TO.items():
+            value, default = getattr(self, setting), type(self).model_fields[setting].default
+            if value != default and getattr(self, field) != choice:
+                raise ValueError(
+                    f"{setting} = {value:g} belongs to {field} = '{choice}', and {field} is "
+                    f"'{getattr(self, field)}': leave it out, or choose '{choice}'"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _tversky_weighs_an_error(self) -> "TrainingSpec":
+        if self.tversky_alpha + self.tversky_beta <= 0.0:
+            raise ValueError("tversky_alpha = tversky_beta = 0 makes errors free: set one of them above 0")
         return self

@@ -229,4 +229,4 @@ def _in_words(setup: _Setup) -> str:
     model, spec = setup.model, setup.spec
     parameters = parameter_count(setup.new_model())
     patch = " x ".join(str(edge) for edge in spec.patch_size)
-    return f"{model.name} {list(model.channels)} ({parameters} parameters), {spec.batch_size} x {patch}"
+    return f"{model.name} {list(model.widths)} ({parameters} parameters), {spec.batch_size} x {patch}"

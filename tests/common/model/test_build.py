@@ -1,8 +1,9 @@
 import pytest
 import torch
+from monai.networks.nets import DynUNet
 
 from common.errors import ConfigError
-from common.model.build import build_model, check_patch_size, parameter_count
+from common.model.build import build_model, parameter_count
 from common.model.weights import weights_of
 from common.plan import ModelSpec
 
@@ -30,21 +31,27 @@ def test_logits_have_the_size_of_the_input(spec: ModelSpec) -> None:
     assert model(torch.zeros(1, 3, 16, 8, 12)).shape == (1, 2, 16, 8, 12)
 
 
+def test_unet_is_bit_by_bit_what_nnunets_plan_says_to_monai() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        oracle = DynUNet(
+            spatial_dims=3,
+            in_channels=2,
+            out_channels=3,
+            kernel_size=[3, 3, 3, 3],
+            strides=[1, 2, 2, 2],
+            upsample_kernel_size=[2, 2, 2],
+            filters=[4, 8, 8, 8],
+            deep_supervision=True,
+        )
+    assert weights_of(build_model(TINY, 2, 3, seed=3)).sha256() == weights_of(oracle).sha256()
+
+
 def test_deep_supervision_gives_levels_in_training_only() -> None:
     model = build_model(TINY, 2, 2, seed=0)
     image = torch.zeros(1, 2, 16, 16, 16)
     assert model(image).shape == (1, 2, 2, 16, 16, 16)
     assert model.eval()(image).shape == (1, 2, 16, 16, 16)
-
-
-def test_patch_size_must_halve_at_every_level() -> None:
-    check_patch_size(SMALL, (40, 40, 40))
-    with pytest.raises(ConfigError, match="instead of 42 take 40 or 44"):
-        check_patch_size(SMALL, (40, 42, 40))
-    with pytest.raises(ConfigError, match="instead of 16 take 32"):
-        check_patch_size(ModelSpec(), (64, 64, 16))
-    with pytest.raises(ConfigError, match="one voxel at the bottom"):
-        check_patch_size(ModelSpec(), (32, 32, 32))
 
 
 @pytest.mark.parametrize(("channels", "supervised"), [((8, 16), False), ((8, 16, 32), True)])

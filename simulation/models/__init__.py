@@ -1,0 +1,1 @@
+"""What each network costs on this machine: `fedmets-sim models`."""
