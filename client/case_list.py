@@ -3,16 +3,18 @@
 SITE_DIR/plans/PLAN_ID/cases.json names patients and exams, so it stays at the site. Arrays lie in the cache.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from client.data.case import Case, Quarantined
+from client.data.channels import count_lacking, count_sequences
 from client.data.quality import counts_by_reason
 from client.data.splits import Role
 from common.durable import storage_errors, write_durably
-from common.errors import DataError
+from common.errors import CaseReason, DataError
+from common.plan import Terms
 from common.schema import Frozen
 
 CASES_FILE = "cases.json"
@@ -27,13 +29,23 @@ class CaseRef(Frozen):
 
 
 class SiteCases(Frozen):
-    """One site's cases by role, and what it had to put aside."""
+    """One site's cases by role, and what it had to put aside.
+
+    Attributes:
+        name: the site's.
+        training, validation, test: usable cases.
+        quarantined: number of unusable cases by reason.
+        sequences: usable cases that have a sequence of the plan, read or made, by sequence.
+        lacking: cases that were put aside for a required sequence, by sequence.
+    """
 
     name: str
     training: tuple[CaseRef, ...]
     validation: tuple[CaseRef, ...]
     test: tuple[CaseRef, ...]
     quarantined: dict[str, int] = {}
+    sequences: dict[str, int] = {}
+    lacking: dict[str, int] = {}
 
     @property
     def cases(self) -> tuple[CaseRef, ...]:
@@ -46,7 +58,8 @@ def cases_by_role(
     cases: Sequence[Case],
     keys: Mapping[str, str],
     roles: Mapping[str, Role],
-    bad: Iterable[Quarantined],
+    bad: Sequence[Quarantined],
+    terms: Terms,
 ) -> SiteCases:
     """A site's usable cases, each role in order of exam.
 
@@ -56,7 +69,10 @@ def cases_by_role(
         keys: place in the cache by exam.
         roles: by patient.
         bad: the site's cases that were put aside; only their counts are kept.
+        terms: of the plan, which say what sequences are needed.
     """
+    files = {case.exam: case.sequences.keys() for case in cases}
+    incomplete = [case.exam for case in bad if case.reason is CaseReason.MISSING_SEQUENCE]
     by_role: dict[Role, list[CaseRef]] = {"train": [], "validation": [], "test": []}
     for case in sorted(cases, key=lambda case: case.exam):
         if case.exam in keys:
@@ -68,6 +84,8 @@ def cases_by_role(
         validation=tuple(by_role["validation"]),
         test=tuple(by_role["test"]),
         quarantined=counts_by_reason(bad),
+        sequences=count_sequences((files[exam] for exam in keys if exam in files), terms),
+        lacking=count_lacking((files.get(exam, ()) for exam in incomplete), terms),
     )
 
 

@@ -1,5 +1,7 @@
 """What a site agrees to do. It refuses before any data are touched, and says why with a code alone."""
 
+from client.data.channels import what_lacks
+from client.data.quality import bad_count
 from client.site import Site
 from common.errors import RefusalCode, SiteRefusal
 from common.protocol import TrainTask
@@ -10,9 +12,9 @@ def admit(task: TrainTask, site: Site) -> None:
 
     Raises:
         SiteRefusal: another plan than the one the site agreed to (wrong-plan), a round that this plan does not
-            have (stale-round), more than `quality.max_bad_share` unusable cases (too-many-bad-cases), nothing
-            to train on (no-training-cases), a plan whose lossy updates need a state folder that the site lacks
-            (no-state-folder).
+            have (stale-round), no usable case since a required sequence is missing (lacks-sequence), more than
+            `quality.max_bad_share` unusable cases (too-many-bad-cases), nothing to train on (no-training-cases), a
+            plan whose lossy updates need a state folder that the site lacks (no-state-folder).
     """
     plan = site.plan
     if task.plan_id != plan.fingerprint():
@@ -28,12 +30,15 @@ def admit(task: TrainTask, site: Site) -> None:
             site.name,
             f"round {task.round_id}, the plan has rounds 1 to {plan.federation.rounds}",
         )
+    usable = len(site.training_cases) + len(site.validation_cases) + len(site.test_cases)
+    if site.lacking and not usable:
+        raise SiteRefusal(RefusalCode.LACKS_SEQUENCE, site.name, _what_lacks(site))
     if site.bad_share > plan.quality.max_bad_share:
         raise SiteRefusal(
             RefusalCode.TOO_MANY_BAD_CASES,
             site.name,
             f"{site.bad_share:.1%} of the cases are unusable, the plan allows {plan.quality.max_bad_share:.1%}; "
-            f"mend them: {dict(site.quarantined)}",
+            f"mend them: {dict(site.quarantined)}{f'; {_what_lacks(site)}' if site.lacking else ''}",
         )
     if not site.training_cases:
         raise SiteRefusal(RefusalCode.NO_TRAINING_CASES, site.name, "the split left no case for training")
@@ -43,3 +48,9 @@ def admit(task: TrainTask, site: Site) -> None:
             site.name,
             f"updates go up as {plan.federation.up}, and there is no folder to keep what that loses",
         )
+
+
+def _what_lacks(site: Site) -> str:
+    """Which required sequences the site's cases lack and what to do."""
+    usable = len(site.training_cases) + len(site.validation_cases) + len(site.test_cases)
+    return what_lacks(site.lacking, usable + bad_count(site.quarantined), site.plan)

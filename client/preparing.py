@@ -12,10 +12,12 @@ from pathlib import Path
 import torch
 
 from client.case_list import CASES_FILE, CaseRef, SiteCases, cases_by_role, pin_cases, pinned_cases
-from client.data.adapters.build import label_rule, list_cases
+from client.data.adapters.build import label_rule_for, list_cases
 from client.data.cache import ensure_prepared, open_prepared
 from client.data.case import Case, Listing, PreparedCase, Quarantined
+from client.data.channels import what_lacks
 from client.data.preprocessing import Recipe
+from client.data.quality import bad_count
 from client.data.splits import split_site
 from client.device import torch_device
 from client.site import Site
@@ -65,7 +67,8 @@ def prepare_site(
 
 def recipe_for(data: DataSection, terms: Terms) -> Recipe:
     """How a site's cases are prepared under these terms; raises ConfigError when the labels do not fit."""
-    return Recipe(terms.sequences, terms.preprocessing, label_rule(data, terms.labels), data.brain_mask_command)
+    rule = label_rule_for(data, terms)
+    return Recipe(terms.sequences, terms.preprocessing, rule, data.brain_mask_command, terms.optional_sequences)
 
 
 def prepare_case(case: Case, recipe: Recipe, cache: Path) -> str | Quarantined:
@@ -96,6 +99,7 @@ def open_cases(cases: SiteCases, plan: Plan, cache: Path, device: torch.device, 
         quarantined=cases.quarantined,
         device=device,
         state=state,
+        lacking=cases.lacking,
     )
 
 
@@ -117,7 +121,11 @@ def _choose_cases(name: str, plan: Plan, listing: Listing, recipe: Recipe, cache
     split = split_site(name, {case.patient for case in listing.cases if case.exam in keys}, plan.split)
     for note in split.notes:
         say(note)
-    return cases_by_role(name, listing.cases, keys, split.roles[name], (*listing.quarantined, *rejected))
+    put_aside_cases = (*listing.quarantined, *rejected)
+    chosen = cases_by_role(name, listing.cases, keys, split.roles[name], put_aside_cases, plan)
+    if chosen.lacking:
+        say(what_lacks(chosen.lacking, len(chosen.cases) + bad_count(chosen.quarantined), plan))
+    return chosen
 
 
 def _require_unchanged(pinned: SiteCases, listing: Listing, recipe: Recipe, cache: Path, say: Say) -> None:

@@ -15,7 +15,7 @@ from client.evaluation import validation_sums
 from client.policy import admit
 from client.remainder import RemainderStore, encode_with_feedback
 from client.site import Site
-from client.training import fit
+from client.training import fit, torch_seed
 from common.errors import FailureCode, ModelRefused, RefusalCode, SiteRefusal, TrainingFailed
 from common.model.weights import load_weights, weights_of
 from common.protocol import CaseSums, SiteAnswer, SiteFailed, SiteRefused, SiteUpdate, TrainReport, TrainTask
@@ -63,16 +63,18 @@ def train_round(task: TrainTask, site: Site) -> SiteUpdate:
     evaluate_start_s = time.perf_counter()
     incoming = _evaluate_when_due(model, task, site)  # how the common model does here rides on the update
     evaluate_seconds = time.perf_counter() - evaluate_start_s
-    rng = np.random.default_rng(round_seed(plan.seed, site.name, task.round_id))
+    seed = round_seed(plan.seed, site.name, task.round_id)
+    rng = np.random.default_rng(seed)
     fitted = fit(
         model,
-        PatchSampler(site.training_cases, spec, rng),
+        PatchSampler(site.training_cases, spec, rng, plan.optional_channels),
         spec,
         first_step=(task.round_id - 1) * spec.steps,
         total_steps=plan.federation.rounds * spec.steps,
         device=site.device,
         anchor=task.weights,
         prox_mu=plan.federation.prox_mu,
+        dropout_seed=torch_seed(seed),
     )
     delta = _as_it_leaves(subtract(weights_of(model), task.weights), task, site)
     report = TrainReport(

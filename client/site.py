@@ -1,7 +1,7 @@
 """A site as the training code sees it: a name, a plan, and its prepared cases."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ class Site:
         state: folder for what the site remembers from round to round; None when it has no such place, and then
             a plan whose updates lose precision on the way is refused.
         network: gives the plan's network, anew or kept from the round before; its weights do not count.
+        lacking: cases put aside for a required sequence, by sequence.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Site:
     device: torch.device
     state: Path | None = None
     network: Callable[[Plan], torch.nn.Module] = new_network
+    lacking: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def bad_share(self) -> float:

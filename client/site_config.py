@@ -33,8 +33,9 @@ device = "auto"                  # "auto": a GPU where there is one; or "cpu", "
 # root = "/data/metastases"
 # sequences = { t1c = "T1c*.nii.gz", flair = "Flair*.nii.gz" }
 # label = "seg.nii.gz"
-# label_map = { 1 = 1, 3 = 1, 4 = 1 }   # value in the file = class of the plan
+# label_map = { 1 = 1, 3 = 1, 4 = 1 }   # value in the file = class of the plan, or ["netc", "et"] drawn as one
 # ignore_labels = [2]
+# unannotated = ["snfh"]                # labels of the plan that nobody here drew
 """
 
 

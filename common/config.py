@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from common.errors import ConfigError
-from common.plan import Sequence
+from common.plan import Name, Sequence
 from common.schema import Frozen
 
 Record = TypeVar("Record", bound=Frozen)
@@ -27,10 +27,11 @@ class DataSection(Frozen):
             configuration file.
         sequences: glob pattern by sequence name (adapter `nifti_folders` only).
         label: glob pattern of the label (`nifti_folders` only).
-        label_map: value in the file to the plan's class index (1 is the first of the plan's `labels`);
-            every non-zero value must be mapped or ignored once a map is given. TOML keys are strings or
-            bare integers.
+        label_map: value in the file to what it shows: the index of one of the plan's `labels` (1 is the first),
+            its name, or several names where the site drew them as one; every non-zero value must be mapped or
+            ignored once a map is given. TOML keys are strings or bare integers.
         ignore_labels: values that count as background.
+        unannotated: those of the plan's labels that nobody here drew: background may hold them.
         brain_mask: glob pattern of a brain mask (`nifti_folders` only).
         brain_mask_command: an external skull-stripper, e.g. ["mri_synthstrip", "-i", "{image}", "-m", "{mask}"].
         labels: which label file of UCSF-BMSR to use (`ucsf_bmsr` only).
@@ -41,8 +42,9 @@ class DataSection(Frozen):
     root: Path
     sequences: dict[Sequence, str] = {}
     label: str | None = None
-    label_map: dict[int, int] | None = None
+    label_map: dict[int, int | Name | tuple[Name, ...]] | None = None
     ignore_labels: tuple[int, ...] = ()
+    unannotated: tuple[Name, ...] = ()
     brain_mask: str | None = None
     brain_mask_command: tuple[str, ...] | None = None
     labels: Literal["binary", "three_class"] = "binary"
@@ -64,8 +66,11 @@ class DataSection(Frozen):
         clash = set(self.label_map or ()) & set(self.ignore_labels)
         if clash:
             raise ValueError(f"label values both mapped and ignored: {sorted(clash)}")
-        if any(value < 0 for value in (self.label_map or {}).values()):
-            raise ValueError("label_map maps to class indices, 0 or above")
+        for value, target in (self.label_map or {}).items():
+            if isinstance(target, int) and target < 0:
+                raise ValueError("label_map maps to class indices, 0 or above, or to the plan's labels by name")
+            if target == ():
+                raise ValueError(f"label_map: {value} = [] names no label; put {value} into ignore_labels instead")
         return self
 
 

@@ -52,6 +52,7 @@ class RefusalCode(StrEnum):
 
     WRONG_PLAN = "wrong-plan"
     STALE_ROUND = "stale-round"
+    LACKS_SEQUENCE = "lacks-sequence"
     TOO_MANY_BAD_CASES = "too-many-bad-cases"
     NO_TRAINING_CASES = "no-training-cases"
     MODEL_MISMATCH = "model-mismatch"

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from common.compression import Encoding
 from common.model_spec import ModelSpec
 from common.numbers import Count, Fraction, Name, NotNegative, Positive
+from common.postprocessing_spec import PostprocessingSpec
 from common.schema import Frozen
 from common.training_spec import AugmentationSpec, TrainingSpec
 
@@ -26,6 +27,7 @@ __all__ = [  # what the code imports from here, wherever it is defined
     "NotNegative",
     "Plan",
     "Positive",
+    "PostprocessingSpec",
     "PreprocessingSpec",
     "QualitySpec",
     "Sequence",
@@ -40,6 +42,7 @@ class PreprocessingSpec(Frozen):
 
     spacing_mm: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     crop_margin_mm: NotNegative = 4.0
+    make_subtraction: bool = False
 
 
 class FederationSpec(Frozen):
@@ -66,13 +69,14 @@ class FederationSpec(Frozen):
 
 
 class EvaluationSpec(Frozen):
-    """How a model is judged and how it predicts."""
+    """How a model is judged and how it predicts; scores count the labels in `tumour`, () standing for all."""
 
     validate_every: Count = 1
     window_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     window_batch: Count = 2
     mirror: bool = False
     threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    tumour: tuple[Name, ...] = ()
 
 
 class SplitSpec(Frozen):
@@ -101,6 +105,7 @@ class Terms(Frozen):
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     sequences: Annotated[tuple[Sequence, ...], Field(min_length=1)]
+    optional_sequences: tuple[Sequence, ...] = ()
     labels: Annotated[tuple[Name, ...], Field(min_length=1)] = ("tumour",)
     preprocessing: PreprocessingSpec = PreprocessingSpec()
     split: SplitSpec = SplitSpec()
@@ -109,6 +114,7 @@ class Terms(Frozen):
     training: TrainingSpec = TrainingSpec()
     federation: FederationSpec = FederationSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    postprocessing: PostprocessingSpec = PostprocessingSpec()
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> Self:
@@ -116,10 +122,71 @@ class Terms(Frozen):
         _refuse_twice("labels", self.labels)
         return self
 
+    @model_validator(mode="after")
+    def _some_sequences_may_lack(self) -> Self:
+        _refuse_twice("optional_sequences", self.optional_sequences)
+        unknown = sorted(set(self.optional_sequences) - set(self.sequences))
+        if unknown:
+            raise ValueError(
+                f"optional_sequences holds {unknown}, which sequences lacks: add them there, or leave them out"
+            )
+        if self.sequences[0] in self.optional_sequences:
+            raise ValueError(
+                f"optional_sequences holds '{self.sequences[0]}', the first of sequences, on whose grid masks are "
+                "written: put a sequence that every case has first"
+            )
+        if self.training.modality_dropout > 0.0 and not self.optional_sequences:
+            raise ValueError(
+                f"modality_dropout = {self.training.modality_dropout:g} drops optional sequences and there are "
+                "none: name them in optional_sequences, or set it to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_made_subtraction_is_read(self) -> Self:
+        if not self.preprocessing.make_subtraction:
+            return self
+        if "subtraction" not in self.sequences:
+            raise ValueError(
+                "make_subtraction = true makes a sequence that nothing reads: add 'subtraction' to sequences"
+            )
+        if self.sequences[0] == "subtraction":
+            raise ValueError(
+                "sequences begins with 'subtraction', which has no grid of its own when it is made: put another "
+                "first"
+            )
+        return self
+
     @property
     def in_channels(self) -> int:
         """Input channels: one a sequence, in the plan's order."""
         return len(self.sequences)
+
+    @property
+    def required_sequences(self) -> tuple[str, ...]:
+        """What every case must have, in the plan's order."""
+        return tuple(name for name in self.sequences if name not in self.optional_sequences)
+
+    @property
+    def optional_channels(self) -> tuple[int, ...]:
+        """Channels that a case may lack: (1,) for sequences t1c, flair of which flair is optional."""
+        return tuple(channel for channel, name in enumerate(self.sequences) if name in self.optional_sequences)
+
+    @model_validator(mode="after")
+    def _tumour_is_segmented(self) -> Self:
+        _refuse_twice("evaluation.tumour", self.evaluation.tumour)
+        unknown = sorted(set(self.evaluation.tumour) - set(self.labels))
+        if unknown:
+            raise ValueError(
+                f"evaluation.tumour names {unknown}, the labels are {list(self.labels)}: choose of these"
+            )
+        return self
+
+    @property
+    def tumour_classes(self) -> frozenset[int]:
+        """Classes that count as tumour in scores: {1, 3} for labels netc, snfh, et and tumour netc, et."""
+        counted = self.evaluation.tumour or self.labels
+        return frozenset(index for index, name in enumerate(self.labels, start=1) if name in counted)
 
     @property
     def out_channels(self) -> int:

@@ -13,10 +13,10 @@ def what_runs(plan: Plan) -> list[str]:
     return [
         f"plan '{plan.name}', {plan.fingerprint()}",
         f"sites: {', '.join(plan.sites)}",
-        f"cases need {', '.join(plan.sequences)} and a segmentation of {', '.join(plan.labels)}; "
-        f"resampled to {spacing} mm here; {held_out}",
+        f"cases need {', '.join(plan.required_sequences)} and a segmentation of {', '.join(plan.labels)}; "
+        f"{_may_lack(plan)}resampled to {spacing} mm here; {held_out}",
         f"{rounds} rounds of {training.steps} steps with {training.optimizer}, "
-        f"{training.batch_size} patches of {patch} voxels, network {plan.model.name} {list(plan.model.channels)}",
+        f"{training.batch_size} patches of {patch} voxels, network {plan.model.name} {list(plan.model.widths)}",
         f"each round within {plan.federation.deadline_s:g} s; {plan.federation.algorithm}, at least "
         f"{plan.federation.quorum:.0%} of the sites",
         "the code that runs is the one installed here; the delivered app bundle holds none and is never opened",
@@ -43,6 +43,13 @@ def what_leaves(plan: Plan, parameters: int) -> list[str]:
         "site.toml",
         "noise is not added: whoever holds the updates may learn something about the cases from them",
     ]
+
+
+def _may_lack(plan: Plan) -> str:
+    """What else is read of a case; ends with a semicolon, or is empty."""
+    optional = f"{', '.join(plan.optional_sequences)} where a case has it; " if plan.optional_sequences else ""
+    made = "subtraction made of t1 and t1c where a case lacks it; " if plan.preprocessing.make_subtraction else ""
+    return optional + made
 
 
 def _megabytes(size_bytes: int) -> str:

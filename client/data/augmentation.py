@@ -25,6 +25,7 @@ class Change:
         noise_seed: seed of that noise.
         brightness: a factor a channel, or None.
         gamma: an exponent a channel, or None.
+        absent: channels that hold nothing: 0 afterwards, whatever else changes.
     """
 
     flips: tuple[int, ...] = ()
@@ -33,6 +34,7 @@ class Change:
     noise_seed: int = 0
     brightness: tuple[float, ...] | None = None
     gamma: tuple[float, ...] | None = None
+    absent: tuple[int, ...] = ()
 
 
 def draw_change(
@@ -81,8 +83,16 @@ def voxel_matrix(
 def apply_change(image: torch.Tensor, label: torch.Tensor, change: Change) -> tuple[torch.Tensor, torch.Tensor]:
     """Apply a change: image (C, X, Y, Z) float32, label (X, Y, Z) int64, both on one device; inputs are kept.
 
-    Voxels that are 0 in every channel are outside the brain, and are 0 afterwards too.
+    Voxels that are 0 in every channel are outside the brain, and are 0 afterwards too. Absent channels are emptied
+    last: noise would fill them, and the others change as if these were there.
     """
+    image, label = _changed(image, label, change)
+    if change.absent:
+        image = image.index_fill(0, torch.tensor(change.absent, device=image.device), 0.0)
+    return image, label
+
+
+def _changed(image: torch.Tensor, label: torch.Tensor, change: Change) -> tuple[torch.Tensor, torch.Tensor]:
     if change.matrix is not None:
         image, label = _resample(image, label, change.matrix)
     if change.flips:

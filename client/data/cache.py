@@ -63,7 +63,8 @@ def open_prepared(folder: Path, key: str) -> PreparedCase:
 def cache_key(case: Case, recipe: Recipe) -> str:
     """Hex sha256 over the bytes of every file that is read and over all that decides what becomes of them.
 
-    Paths do not enter: the same case copied elsewhere has the same key.
+    Paths do not enter: the same case copied elsewhere has the same key. Nor does which sequences a case may lack:
+    what it has is told by its files, and what is made of them by name.
 
     Raises:
         CaseRejected: a file that the plan needs is missing or cannot be read.
@@ -77,10 +78,15 @@ def cache_key(case: Case, recipe: Recipe) -> str:
         "metadata": [known.age_years, known.sex, known.primary_cancer, known.field_strength_t],
         "files": files,
         "sequences": recipe.sequences,
-        "spec": recipe.spec.model_dump(mode="json"),
+        "spec": recipe.spec.model_dump(mode="json", exclude={"make_subtraction"}),
         "rule": None if rule is None else [sorted(rule.mapping.items()), sorted(rule.ignored)],
         "mask_command": recipe.mask_command,
     }
+    if rule is not None and rule.meanings:
+        content["meanings"] = rule.meanings
+    made = recipe.channels_of(case).made
+    if made:
+        content["made"] = made
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

@@ -10,10 +10,11 @@ from numpy.lib import format as npy
 from pydantic import ValidationError
 
 from client.data.case import Grid, Metadata, PreparedCase
+from common.label_meanings import Meanings
 from common.schema import Frozen
 
 _ENTRY = "entry.json"
-_IN_MEMORY = frozenset({"lesion_voxels"})  # small: not worth a mapping
+_IN_MEMORY = frozenset({"lesion_voxels", "lesion_numbers"})  # small: not worth a mapping
 
 
 class NoEntry(Exception):
@@ -50,6 +51,8 @@ class _Entry(Frozen):
     grid: _Grid
     native: _Grid
     arrays: dict[str, _ArrayFile]
+    meanings: Meanings = ()
+    absent_channels: tuple[int, ...] = ()  # an entry of an older version was made of a case that lacked none
 
 
 def write_entry(prepared: PreparedCase, folder: Path, key: str) -> None:
@@ -73,6 +76,8 @@ def write_entry(prepared: PreparedCase, folder: Path, key: str) -> None:
         grid=_recorded(prepared.grid),
         native=_recorded(prepared.native),
         arrays=arrays,
+        meanings=prepared.meanings,
+        absent_channels=prepared.absent_channels,
     )
     (folder / _ENTRY).write_text(entry.to_json(), encoding="utf-8")
 
@@ -102,6 +107,9 @@ def read_entry(folder: Path, key: str) -> PreparedCase:
             native=_grid(entry.native),
             reference=arrays.get("reference"),
             lesion_voxels=arrays["lesion_voxels"],
+            lesion_numbers=arrays.get("lesion_numbers"),
+            meanings=entry.meanings,
+            absent_channels=entry.absent_channels,
         )
     except (OSError, ValueError, ValidationError, KeyError) as error:
         raise DamagedEntry(f"{folder}: {' '.join(str(error).split())}") from None
@@ -114,6 +122,7 @@ def _arrays_of(prepared: PreparedCase) -> dict[str, npt.NDArray[Any]]:
         "mask": prepared.mask,
         "reference": prepared.reference,
         "lesion_voxels": prepared.lesion_voxels,
+        "lesion_numbers": prepared.lesion_numbers,
     }
     return {name: values for name, values in arrays.items() if values is not None}
 

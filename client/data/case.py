@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import CaseReason
+from common.label_meanings import Meanings
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,16 @@ class LabelRule:
     """Which label values are legal and what they become.
 
     Attributes:
-        mapping: value in the file to class index; 0 to 0 is implied.
+        mapping: value in the file to label index; 0 to 0 is implied.
         ignored: values that become background.
+        meanings: classes of the plan that a label index may be, by index (common.model.losses.target); () where
+            every index is the class of its number. The sets of a site come after the plan's K classes: K + 1, ...
     Any other value makes the case ILLEGAL_LABEL.
     """
 
     mapping: Mapping[int, int]
     ignored: frozenset[int] = frozenset()
+    meanings: Meanings = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +109,17 @@ class PreparedCase:
 
     Attributes:
         patient, exam, metadata: as in Case.
-        image: (sequences, X, Y, Z) float32, z-scored inside the mask, 0 outside.
-        label: (X, Y, Z) uint8 class indices, or None.
+        image: (sequences, X, Y, Z) float32, z-scored inside the mask, 0 outside and where a sequence is absent.
+        label: (X, Y, Z) uint8 label indices, or None.
         mask: (X, Y, Z) uint8, 1 in the brain.
         grid: the prepared grid.
         native: grid of the first sequence's file, untouched orientation: where predictions go back to.
         reference: the label on the native grid, uint8 class indices, or None; what scores are computed against.
         lesion_voxels: (n, 3) int32 foreground voxel indices on the prepared grid, for foreground oversampling.
+        lesion_numbers: (n,) int32, which component of equal label index each of these voxels belongs to, from 1;
+            None for a case made elsewhere than by `prepare`, where they are counted when needed.
+        meanings: what the indices of label and reference stand for; () where each is the class of its number.
+        absent_channels: channels of optional sequences that the case lacks, in order; they are 0 everywhere.
     """
 
     patient: str
@@ -124,3 +132,6 @@ class PreparedCase:
     native: Grid
     reference: npt.NDArray[np.uint8] | None
     lesion_voxels: npt.NDArray[np.int32]
+    lesion_numbers: npt.NDArray[np.int32] | None = None
+    meanings: Meanings = ()
+    absent_channels: tuple[int, ...] = ()

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -73,4 +74,4 @@ def _take(ready: "queue.Queue[Batch | Exception]", count: int, thread: threading
 def _pinned(batch: Batch) -> Batch:
     if not torch.cuda.is_available():
         return batch
-    return Batch(batch.image.pin_memory(), batch.label.pin_memory(), batch.shares, batch.changes)
+    return replace(batch, image=batch.image.pin_memory(), label=batch.label.pin_memory())

@@ -1,7 +1,7 @@
 """From a case's files to arrays on the plan's grid; deterministic, nothing is written.
 
 Order: read and check, reorient to RAS, compare geometry, find the brain, crop to it, resample every file once and
-straight onto the final grid, z-score inside the brain.
+straight onto the final grid, make a subtraction where it is asked for and lacking, z-score inside the brain.
 """
 
 from collections.abc import Mapping
@@ -22,9 +22,12 @@ from client.data.brain_mask import (
     stripped_mask,
 )
 from client.data.case import Case, Grid, LabelRule, PreparedCase
+from client.data.channels import POST_CONTRAST, PRE_CONTRAST, SUBTRACTION, Channels, find_channels
 from client.data.geometry import resample, resample_labels
 from client.data.grids import overlap_share, respaced_grid, same_grid, scanner_box, sub_grid, to_ras
+from client.data.lesion_sampling import number_lesions
 from client.data.quality import classes_of
+from client.data.subtraction import subtract_matched
 from client.data.volume import Volume, read_image, read_volume
 from common.errors import CaseReason, CaseRejected
 from common.plan import PreprocessingSpec
@@ -41,46 +44,55 @@ class Recipe:
     """How every case of a dataset is prepared; all of it enters the cache's key.
 
     Attributes:
-        sequences: what the plan needs, in channel order; the first sets the native grid.
-        spec: spacing and crop.
+        sequences: what the plan reads, in channel order; the first sets the native grid.
+        spec: spacing, crop, and whether a lacking subtraction is made.
         rule: how label values become classes; None at inference, where no label is read.
         mask_command: external skull-stripper for images that are neither masked nor stripped.
+        optional_sequences: those of the sequences that a case may lack; not the first.
     """
 
     sequences: tuple[str, ...]
     spec: PreprocessingSpec
     rule: LabelRule | None
     mask_command: tuple[str, ...] | None = None
+    optional_sequences: tuple[str, ...] = ()
+
+    def channels_of(self, case: Case) -> Channels:
+        """Where the channels of a case come from."""
+        return find_channels(
+            case.sequences.keys(), self.sequences, self.optional_sequences, self.spec.make_subtraction
+        )
 
 
 def prepare(case: Case, recipe: Recipe) -> PreparedCase:
     """Prepare one case in memory.
 
     Returns:
-        The arrays, in memory. A voxel of the brain that a sequence's field of view misses holds 0, its mean.
+        The arrays, in memory. A voxel of the brain that a sequence's field of view misses holds 0, its mean; so
+        does every voxel of an optional sequence that the case lacks.
 
     Raises:
         CaseRejected: with the reason of whatever is wrong first.
     """
     sequences, rule = recipe.sequences, recipe.rule
     files = required_files(case, recipe)
+    sources = recipe.channels_of(case)
     native = read_image(files[sequences[0]], case.exam)
-    images = [_stripped_to_zero(_ras(native))]
-    for name in sequences[1:]:
+    images = {sequences[0]: _stripped_to_zero(_ras(native))}
+    for name in sources.read[1:]:
         volume = _aligned(read_image(files[name], case.exam), native.grid)
-        images.append(_stripped_to_zero(_ras(volume)))
-    _require_one_body(case, sequences, images)
+        images[name] = _stripped_to_zero(_ras(volume))
+    _require_one_body(case, images)
     label = _read_label(case, files, rule, native) if rule is not None else None
-    mask = _find_brain(case, files, recipe, images)
-    grid = _target_grid(mask, images[0].grid, recipe.spec)
-    brain = resample(mask, images[0].grid, grid) >= MASK_THRESHOLD
+    first = images[sequences[0]].grid
+    mask = _find_brain(case, files, recipe, tuple(images.values()))
+    grid = _target_grid(mask, first, recipe.spec)
+    brain = resample(mask, first, grid) >= MASK_THRESHOLD
     if not brain.any():
         raise CaseRejected(CaseReason.NO_BRAIN_MASK, case.exam, "the brain is smaller than a voxel of the plan")
-    channels = [
-        _normalised(resample(image.values, image.grid, grid, outside=np.nan, smooth=True), brain, case, name)
-        for name, image in zip(sequences, images, strict=True)
-    ]
+    channels = [_channel(name, images, sources, grid, brain, case) for name in sequences]
     classes = _onto(label, grid) if label is not None else None
+    lesion_voxels = np.argwhere(classes if classes is not None else np.zeros((0, 0, 0))).astype(np.int32)
     return PreparedCase(
         patient=case.patient,
         exam=case.exam,
@@ -91,22 +103,30 @@ def prepare(case: Case, recipe: Recipe) -> PreparedCase:
         grid=grid,
         native=native.grid,
         reference=_reference(label, native.grid) if label is not None else None,
-        lesion_voxels=np.argwhere(classes if classes is not None else np.zeros((0, 0, 0))).astype(np.int32),
+        lesion_voxels=lesion_voxels,
+        lesion_numbers=number_lesions(classes, lesion_voxels) if classes is not None else None,
+        meanings=rule.meanings if rule is not None else (),
+        absent_channels=tuple(sequences.index(name) for name in sources.absent),
     )
 
 
 def required_files(case: Case, recipe: Recipe) -> Mapping[str, Path]:
     """The files that preparation reads: by sequence, "label" (with a rule) and "brain mask" (where given).
 
+    Images that a subtraction is made of are among them, be they channels or not.
+
     Raises:
         CaseRejected: MISSING_SEQUENCE or MISSING_LABEL.
     """
-    files = {}
-    for name in recipe.sequences:
-        if name not in case.sequences:
-            detail = f"no {name}; the case has {sorted(case.sequences)}, the plan needs {list(recipe.sequences)}"
-            raise CaseRejected(CaseReason.MISSING_SEQUENCE, case.exam, detail)
-        files[name] = case.sequences[name]
+    found = recipe.channels_of(case)
+    if found.lacking:
+        required = [name for name in recipe.sequences if name not in recipe.optional_sequences]
+        what = f"no {' and no '.join(found.lacking)}"
+        if SUBTRACTION in found.lacking and recipe.spec.make_subtraction:
+            what += f", nor both {POST_CONTRAST} and {PRE_CONTRAST} to make it of"
+        detail = f"{what}; the case has {sorted(case.sequences)}, the plan needs {required}"
+        raise CaseRejected(CaseReason.MISSING_SEQUENCE, case.exam, detail)
+    files = {name: case.sequences[name] for name in found.read}
     if recipe.rule is not None:
         if case.label is None:
             raise CaseRejected(CaseReason.MISSING_LABEL, case.exam, "no label file; add it or leave the case out")
@@ -131,13 +151,14 @@ def _stripped_to_zero(volume: Volume) -> Volume:
     return Volume(volume.values - np.float32(background), volume.grid) if background else volume
 
 
-def _require_one_body(case: Case, sequences: tuple[str, ...], images: list[Volume]) -> None:
-    first = scanner_box(images[0].values != 0, images[0].grid)
-    for name, image in zip(sequences[1:], images[1:], strict=True):
-        share = overlap_share(first, scanner_box(image.values != 0, image.grid))
+def _require_one_body(case: Case, images: Mapping[str, Volume]) -> None:
+    first, *others = images
+    body = scanner_box(images[first].values != 0, images[first].grid)
+    for name in others:
+        share = overlap_share(body, scanner_box(images[name].values != 0, images[name].grid))
         if share < MIN_OVERLAP_SHARE:
             detail = (
-                f"{name} and {sequences[0]} share {share:.0%} of their space ({case.sequences[name]}); "
+                f"{name} and {first} share {share:.0%} of their space ({case.sequences[name]}); "
                 "register them to each other first"
             )
             raise CaseRejected(CaseReason.SEQUENCE_MISMATCH, case.exam, detail)
@@ -156,7 +177,7 @@ def _read_label(case: Case, files: Mapping[str, Path], rule: LabelRule, native: 
     return label
 
 
-def _find_brain(case: Case, files: Mapping[str, Path], recipe: Recipe, images: list[Volume]) -> Mask:
+def _find_brain(case: Case, files: Mapping[str, Path], recipe: Recipe, images: tuple[Volume, ...]) -> Mask:
     """The brain on the first image's RAS grid."""
     first = images[0].grid
     if _BRAIN_MASK in files:
@@ -193,8 +214,25 @@ def _target_grid(mask: Mask, grid: Grid, spec: PreprocessingSpec) -> Grid:
     return respaced_grid(sub_grid(grid, (start[0], start[1], start[2]), shape), spec.spacing_mm)
 
 
+def _channel(
+    name: str, images: Mapping[str, Volume], sources: Channels, grid: Grid, brain: Mask, case: Case
+) -> npt.NDArray[np.float32]:
+    """One input channel (X, Y, Z): read, made or 0."""
+
+    def read(sequence: str) -> npt.NDArray[np.float32]:
+        image = images[sequence]
+        return resample(image.values, image.grid, grid, outside=np.nan, smooth=True)
+
+    if name in sources.absent:
+        return np.zeros(brain.shape, dtype=np.float32)
+    if name in sources.made:
+        values = subtract_matched(read(POST_CONTRAST), read(PRE_CONTRAST), brain, case.exam)
+        return _normalised(values, brain, case, name, f"made of {POST_CONTRAST} and {PRE_CONTRAST}")
+    return _normalised(read(name), brain, case, name, str(case.sequences[name]))
+
+
 def _normalised(
-    values: npt.NDArray[np.float32], brain: Mask, case: Case, sequence: str
+    values: npt.NDArray[np.float32], brain: Mask, case: Case, sequence: str, origin: str
 ) -> npt.NDArray[np.float32]:
     """Mean 0 and standard deviation 1 over the brain voxels that the sequence covers, 0 elsewhere."""
     seen = brain & np.isfinite(values)
@@ -207,7 +245,7 @@ def _normalised(
         raise CaseRejected(
             CaseReason.CONSTANT_IMAGE,
             case.exam,
-            f"{sequence} ({case.sequences[sequence]}) is constant in the brain",
+            f"{sequence} ({origin}) is constant in the brain",
         )
     result = np.zeros(values.shape, dtype=np.float32)
     result[seen] = (inside - inside.mean()) / spread

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +11,10 @@ import torch
 
 from client.data.augmentation import Change, draw_change
 from client.data.case import PreparedCase
+from client.data.lesion_sampling import LesionTable, table_of_lesions
+from client.data.modality_dropout import draw_absent
 from common.errors import DataError
+from common.label_meanings import Meanings
 from common.plan import TrainingSpec
 
 Shape = tuple[int, int, int]
@@ -26,12 +29,15 @@ class Batch:
         label: (B, X, Y, Z) int64.
         shares: (B,) float32, the weight of each sample's loss; they sum to 1.
         changes: augmentation of each sample.
+        meanings: what each sample's label indices stand for; empty, or an empty entry, where each is the class of
+            its number.
     """
 
     image: torch.Tensor
     label: torch.Tensor
     shares: torch.Tensor
     changes: tuple[Change, ...]
+    meanings: tuple[Meanings, ...] = ()
 
 
 class Sampler(Protocol):
@@ -56,11 +62,23 @@ def round_seed(seed: int, site: str, round_id: int) -> np.random.SeedSequence:
 
 
 class PatchSampler:
-    """Draws batches from one site's cases, with replacement, by nnU-Net's rule for foreground."""
+    """Draws batches from one site's cases, with replacement: by nnU-Net's rule for foreground, or by lesion."""
 
-    def __init__(self, cases: Sequence[PreparedCase], spec: TrainingSpec, rng: np.random.Generator) -> None:
-        """Keep the cases; nothing is read yet. Places and changes have generators of their own, spawned of `rng`,
-        so that the same patches are cut with augmentation and without.
+    def __init__(
+        self,
+        cases: Sequence[PreparedCase],
+        spec: TrainingSpec,
+        rng: np.random.Generator,
+        optional_channels: tuple[int, ...] = (),
+    ) -> None:
+        """Keep the cases; nothing is read yet. Places, changes and dropped channels have generators of their own,
+        spawned of `rng`, so that the same patches are cut with augmentation and without.
+
+        Args:
+            cases: of one site.
+            spec: what the plan says of training.
+            rng: of the site's round.
+            optional_channels: those that modality dropout may take.
 
         Raises:
             DataError: no case, or a case without a label.
@@ -72,24 +90,30 @@ class PatchSampler:
                 raise DataError(f"case {case.exam} has no label: it can be segmented, not trained on")
         self._cases = tuple(cases)
         self._spec = spec
-        self._places_rng, self._changes_rng = rng.spawn(2)
+        self._optional_channels = optional_channels
+        self._lesions = table_of_lesions(self._cases, spec) if spec.sampling == "small_lesions" else None
+        self._places_rng, self._changes_rng, self._dropout_rng = rng.spawn(3)
 
     def next(self) -> Batch:
         """Cut one batch; only the patches' bytes are read from the memory-mapped arrays."""
-        places = draw_places(self._cases, self._spec, self._places_rng)
-        changes = tuple(
-            draw_change(
-                self._spec.augmentation, place.case.image.shape[0], self._changes_rng, place.case.grid.spacing_mm
-            )
-            for place in places
-        )
+        places = draw_places(self._cases, self._spec, self._places_rng, self._lesions)
+        changes = tuple(self._draw_change(place.case) for place in places)
         image, label = cut(places, self._spec.patch_size)
         return Batch(
             image=torch.from_numpy(image),
             label=torch.from_numpy(label),
             shares=torch.full((len(places),), 1.0 / len(places)),
             changes=changes,
+            meanings=tuple(place.case.meanings for place in places),
         )
+
+    def _draw_change(self, case: PreparedCase) -> Change:
+        spec = self._spec
+        change = draw_change(spec.augmentation, case.image.shape[0], self._changes_rng, case.grid.spacing_mm)
+        absent = draw_absent(
+            case.absent_channels, self._optional_channels, spec.modality_dropout, self._dropout_rng
+        )
+        return replace(change, absent=absent)
 
 
 class JoinedSampler:
@@ -117,21 +141,34 @@ class JoinedSampler:
             label=torch.cat([batch.label for batch in batches]),
             shares=torch.cat(weighted),
             changes=tuple(change for batch in batches for change in batch.changes),
+            meanings=tuple(each for batch in batches for each in batch.meanings),
         )
 
 
-def draw_places(cases: Sequence[PreparedCase], spec: TrainingSpec, rng: np.random.Generator) -> tuple[Place, ...]:
+def draw_places(
+    cases: Sequence[PreparedCase],
+    spec: TrainingSpec,
+    rng: np.random.Generator,
+    lesions: LesionTable | None = None,
+) -> tuple[Place, ...]:
     """Draw where a batch's patches lie.
 
     Sample j must hold foreground when j >= round(batch_size * (1 - foreground_share)) (nnU-Net): a batch of 2 at
     0.33 forces exactly the second. A forced patch is centred on a random voxel of a random class of its case,
     moved inward at the border; the others lie anywhere. A forced patch of a case without lesions lies anywhere.
+    With `lesions` a forced patch is centred on a random voxel of a lesion that is drawn from these, and its case
+    is that lesion's.
     """
     first_forced = round(spec.batch_size * (1.0 - spec.foreground_share))
     places = []
     for sample in range(spec.batch_size):
-        case = cases[int(rng.integers(len(cases)))]
-        centre = _foreground_voxel(case, rng) if sample >= first_forced else None
+        forced = sample >= first_forced
+        centre: npt.NDArray[np.int32] | None
+        if forced and lesions is not None:
+            case, centre = lesions.draw(rng)
+        else:
+            case = cases[int(rng.integers(len(cases)))]
+            centre = _foreground_voxel(case, rng) if forced else None
         places.append(Place(case, _start(case.mask.shape, spec.patch_size, centre, rng)))
     return tuple(places)
 

@@ -90,7 +90,8 @@ def _look_at_headers(case: Case, plan: Plan | None, survey: Survey) -> None:
     grids = {name: read_grid(path, case.exam, _missing(name)) for name, path in files.items()}
     images = [grid for name, grid in grids.items() if name in case.sequences]
     survey.spacings[tuple(round(edge, 2) for edge in images[0].spacing_mm)] += 1
-    survey.prepared_bytes += prepared_bytes(images[0], len(images), plan)
+    channels = plan.in_channels if plan is not None else len(images)  # an absent sequence takes its place as zeros
+    survey.prepared_bytes += prepared_bytes(images[0], channels, plan)
 
 
 def prepared_bytes(native: Grid, sequences: int, plan: Plan | None) -> int:
@@ -107,8 +108,11 @@ def prepared_bytes(native: Grid, sequences: int, plan: Plan | None) -> int:
 
 def _files(case: Case, plan: Plan | None) -> Mapping[str, Path]:
     """What will be read of a case; raises CaseRejected where something is not there."""
-    sequences = plan.sequences if plan is not None else tuple(case.sequences)
-    recipe = Recipe(sequences, PreprocessingSpec(), LabelRule({}))  # the rule only says that a label is needed
+    rule = LabelRule({})  # it only says that a label is needed
+    if plan is None:
+        recipe = Recipe(tuple(case.sequences), PreprocessingSpec(), rule)
+    else:
+        recipe = Recipe(plan.sequences, plan.preprocessing, rule, optional_sequences=plan.optional_sequences)
     return required_files(case, recipe)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from client.data.adapters.build import label_rule, list_cases
 from client.data.case import Listing
+from client.data.channels import channels_for
 from common.durable import write_durably
 from common.errors import CaseReason
+from common.plan import Terms
 from simulation.config import Experiment
 from simulation.folder import claim_folder
 from simulation.partition.export import export_sites
@@ -49,7 +51,7 @@ def partition_command(experiment: Experiment, out: Path, folders: bool, progress
         for note in partition.notes:
             progress.note(note)
         volumes = read_lesion_volumes_mm3(listing.cases, rule)
-        faults = find_faults(listing, experiment.sequences, volumes)
+        faults = find_faults(listing, experiment, volumes)
         for exam, fault in faults.items():
             progress.note(f"case {exam} will be put aside: {fault}")
         write_table(out / TABLE_FILE, partition.sites)
@@ -67,18 +69,16 @@ def partition_command(experiment: Experiment, out: Path, folders: bool, progress
     return PartitionSummary(_text(numbers, out, folders), numbers)
 
 
-def find_faults(
-    listing: Listing, sequences: Sequence[str], volumes_mm3: Mapping[str, Sequence[float]]
-) -> dict[str, str]:
+def find_faults(listing: Listing, terms: Terms, volumes_mm3: Mapping[str, Sequence[float]]) -> dict[str, str]:
     """What can be seen to be wrong with a case without preprocessing it, by exam.
 
-    Only names of sequences and the label are looked at; `fedmets-sim run` finds the rest.
+    Only names of required sequences and the label are looked at; `fedmets-sim run` finds the rest.
     """
     faults = {
         case.exam: str(case.reason) for case in listing.quarantined if case.reason is not CaseReason.EXCLUDED
     }
     for case in listing.cases:
-        missing = [name for name in sequences if name not in case.sequences]
+        missing = channels_for(case.sequences.keys(), terms).lacking
         if missing:
             faults[case.exam] = f"{CaseReason.MISSING_SEQUENCE}: {', '.join(missing)}"
         elif case.label is None:

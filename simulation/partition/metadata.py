@@ -15,7 +15,8 @@ def by_metadata(section: MetadataPartition, cases: Sequence[Case]) -> Assignment
     """One site per value; values with fewer than `min_patients` patients together are the site `other`.
 
     A patient's value is that of the first exam (in order of name) that has one; without any it is `unknown`.
-    With Breast 7, Lung 6, Renal 2, Colon 1 patients and min_patients = 5: sites breast, lung and other (3).
+    A site `other` without a single case that may be usable is none: its patients are left out. With Breast 7,
+    Lung 6, Renal 2, Colon 1 patients and min_patients = 5: sites breast, lung and other (3).
 
     Raises:
         DataError: no case has a value in the column, or no value has enough patients.
@@ -49,12 +50,17 @@ def _merge(
     merged = {value: members[value] for value in sorted(set(members) - rare, key=natural_order)}
     notes = []
     if rare:
-        gathered = sorted(patient for value in rare for patient in members[value])
-        merged[OTHER] = sorted([*merged.pop(OTHER, []), *gathered])
-        notes.append(
-            f"values of {section.column} with fewer than {section.min_patients} patients are merged into "
-            f"'{OTHER}' ({len(merged[OTHER])} patients): {', '.join(sorted(rare))}"
-        )
+        gathered = sorted([*merged.pop(OTHER, []), *(patient for value in rare for patient in members[value])])
+        if _with_images(gathered, by_patient):
+            merged[OTHER] = gathered
+            notes.append(
+                f"values of {section.column} with fewer than {section.min_patients} patients are merged into "
+                f"'{OTHER}' ({len(gathered)} patients): {', '.join(sorted(rare))}"
+            )
+        else:
+            notes.append(
+                f"{len(gathered)} patients without a usable case and without {section.column} are at no site"
+            )
     several = sum(len(_values(exams, section.column)) > 1 for exams in by_patient.values())
     if several:
         notes.append(

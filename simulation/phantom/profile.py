@@ -42,6 +42,8 @@ class SiteProfile(Frozen):
         missing: sequences that this site does not acquire.
         miss_tiny_share: share of lesions under 5 mm that the annotators miss.
         boundary_shift_voxels: annotators draw one voxel too tight (-1) or too wide (1).
+        labels: what the site's annotators drew, where that is not what the plan asks for: one mask of core and rim
+            without oedema ("binary"), or the three classes. The files are the same; which of them is read differs.
         primary_cancer: relative frequency of primary tumours.
     """
 
@@ -66,6 +68,7 @@ class SiteProfile(Frozen):
     missing: tuple[Sequence, ...] = ()
     miss_tiny_share: Fraction = 0.0
     boundary_shift_voxels: Literal[-1, 0, 1] = 0
+    labels: Literal["binary", "three_class"] | None = None
     primary_cancer: Annotated[dict[Primary, NotNegative], Field(min_length=1)] = {
         "lung": 0.48,
         "breast": 0.20,

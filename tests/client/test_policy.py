@@ -45,6 +45,24 @@ TASK = TrainTask(
         (replace(TASK, round_id=5), SITE, RefusalCode.STALE_ROUND, "rounds 1 to 4"),
         (replace(TASK, round_id=0), SITE, RefusalCode.STALE_ROUND, "rounds 1 to 4"),
         (TASK, replace(SITE, quarantined={"not-3d": 1}), RefusalCode.TOO_MANY_BAD_CASES, "20.0% .* allows 5.0%"),
+        (
+            TASK,
+            replace(SITE, quarantined={"missing-sequence": 1}, lacking={"flair": 1}),
+            RefusalCode.TOO_MANY_BAD_CASES,
+            "20.0% .*; 1 of 5 cases lack flair, which the plan requires",
+        ),
+        (
+            TASK,
+            replace(
+                SITE,
+                training_cases=(),
+                validation_cases=(),
+                quarantined={"excluded-by-dataset": 1, "missing-sequence": 3},
+                lacking={"flair": 3},
+            ),
+            RefusalCode.LACKS_SEQUENCE,
+            "^site north refuses: lacks-sequence: 3 of 3 cases lack flair, which the plan requires: add the files",
+        ),
         (TASK, replace(SITE, training_cases=()), RefusalCode.NO_TRAINING_CASES, "no case for training"),
         (
             replace(TASK, plan_id=INT8.fingerprint()),

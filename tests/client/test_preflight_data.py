@@ -71,9 +71,50 @@ def test_every_kind_of_damage_is_seen_and_counted(cases: Path) -> None:
 def test_a_plan_that_needs_more_than_there_is(cases: Path) -> None:
     plan = PLAN.model_copy(update={"sequences": ("t1c", "flair")})
     found, _ = look(cases, plan)
-    assert (found["sequences"].level, found["unusable cases"].level) == ("warn", "fail")
-    assert "the plan needs" in found["sequences"].advice
+    assert (found["sequences"].level, found["unusable cases"].level) == ("fail", "fail")
+    assert found["sequences"].advice == (
+        "5 of 5 cases lack flair, which the plan requires: add the files or correct their names, or ask for a "
+        'plan with optional_sequences = ["flair"]'
+    )
     assert "5 missing-sequence: 100.0%" in found["unusable cases"].finding
+
+
+def test_optional_and_made_sequences_are_counted_in_one_line(cases: Path) -> None:
+    for number in range(3):
+        shutil.copy(cases / f"p{number}" / "t1c.nii.gz", cases / f"p{number}" / "t1.nii.gz")
+    shutil.copy(cases / "p0" / "t1c.nii.gz", cases / "p0" / "flair.nii.gz")
+    plan = Plan.model_validate(
+        {
+            **PLAN.model_dump(),
+            "sequences": ("t1c", "flair", "subtraction"),
+            "optional_sequences": ("flair", "subtraction"),
+            "preprocessing": {"spacing_mm": (4.0, 4.0, 4.0), "make_subtraction": True},
+        }
+    )
+    files = {name: f"{name}.nii.gz" for name in ("t1", "t1c", "flair")}
+    found, survey = look(cases, plan, sequences=files)
+    assert found["sequences"].line.endswith(
+        "sequences: flair 1, t1 3, t1c 5; optional: flair in 1 of 5, subtraction in 3 of 5; subtraction made for 3"
+    )
+    assert (found["sequences"].level, found["unusable cases"].level) == ("ok", "ok")
+    assert survey is not None
+    assert survey.cache_bytes == 5 * (12**3 * (4 * 3 + 2) + 12**3)  # absent channels take their place
+    strict = Plan.model_validate({**plan.model_dump(), "optional_sequences": ("flair",)})
+    found, _ = look(cases, strict, sequences=files)
+    assert found["sequences"].level == "warn"
+    assert "2 of 5 cases lack subtraction" in found["sequences"].advice
+
+
+def test_what_coarse_labels_mean_is_said_and_what_they_lack_too(cases: Path) -> None:
+    evaluation = PLAN.evaluation.model_copy(update={"tumour": ("netc", "et")})
+    plan = PLAN.model_copy(update={"labels": ("netc", "snfh", "et"), "evaluation": evaluation})
+    found, _ = look(cases, plan, label_map={1: ("netc", "et")}, unannotated=["snfh"])
+    assert found["label meaning"].finding == "1 is netc or et; background may be snfh, which nobody drew"
+    assert found["unusable cases"].level == "ok"
+    lacking, _ = look(cases, plan, label_map={1: ("netc", "et")})
+    assert (lacking["data"].level, "none of its label values is snfh" in lacking["data"].finding) == ("fail", True)
+    unplanned, _ = look(cases, None, label_map={1: ("netc", "et")})
+    assert unplanned["unusable cases"].level == "ok"
 
 
 def test_labels_without_a_lesion_are_doubted(cases: Path) -> None:

@@ -152,3 +152,16 @@ def test_a_bad_case_trains_nobody_so_another_patient_does(folder: Path) -> None:
         min(others, key=lambda p: patient_hash(p, PLAN.split.salt))
     ]
     assert sum(map(len, exams(site))) == len(others) >= 2
+
+
+def test_what_cases_lack_and_have_is_counted_and_told(folder: Path) -> None:
+    lacking = PLAN.model_copy(update={"sequences": ("t1c", "flair")})
+    told: list[str] = []
+    site = prepare(folder, lacking, told)
+    assert (exams(site), dict(site.lacking)) == ([[], [], []], {"flair": 7})
+    assert told[-1].startswith("7 of 7 cases lack flair, which the plan requires: add the files")
+    optional = lacking.model_copy(update={"optional_sequences": ("flair",)})
+    site = prepare(folder, optional)
+    assert ({case.absent_channels for case in site.training_cases}, dict(site.lacking)) == ({(1,)}, {})
+    counted = pinned_cases(folder / "plans" / optional.fingerprint() / "cases.json")
+    assert counted is not None and counted.sequences == {"t1c": 6, "flair": 0}

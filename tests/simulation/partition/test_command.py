@@ -3,6 +3,7 @@ from pathlib import Path
 
 from client.data.case import Case, Listing, Quarantined
 from common.errors import CaseReason
+from common.plan import Terms
 from simulation.config import load_experiment
 from simulation.partition.command import find_faults, partition_command
 from simulation.progress import PlainProgress
@@ -27,10 +28,14 @@ def test_faults_are_seen_before_anything_is_trained() -> None:
             Quarantined("p", "left-out", CaseReason.EXCLUDED, "by the dataset"),
         ),
     )
-    faults = find_faults(listing, ("t1c", "flair"), {"good": (12.0,), "no-flair": (), "no-label": ()})
+    volumes = {"good": (12.0,), "no-flair": (), "no-label": ()}
+    terms = Terms(name="small", sequences=("t1c", "flair"))
+    faults = find_faults(listing, terms, volumes)
     assert sorted(faults) == ["no-flair", "no-label", "odd-label", "two-files"]
     assert faults["no-flair"] == "missing-sequence: flair"
     assert "label_map" in faults["odd-label"]
+    optional = Terms(name="small", sequences=("t1c", "flair"), optional_sequences=("flair",))
+    assert "missing-sequence" not in find_faults(listing, optional, volumes).get("no-flair", "")
 
 
 def test_folders_can_be_made_again_and_hold_every_case_once(tmp_path: Path) -> None:

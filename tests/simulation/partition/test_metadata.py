@@ -43,7 +43,14 @@ def test_exams_of_a_patient_stay_together() -> None:
 def test_broken_cases_alone_make_no_site() -> None:
     broken = [Case(f"9{i}", f"9{i}A", {}) for i in range(5)]
     partition = split([*with_primary(100, "Lung", "Lung"), *broken])
-    assert {site: len(cases) for site, cases in partition.sites.items()} == {"lung": 2, "other": 5}
+    assert {site: len(cases) for site, cases in partition.sites.items()} == {"lung": 2}
+    assert partition.left_out == 5
+    assert partition.notes[0] == "5 patients without a usable case and without primary_cancer are at no site"
+
+
+def test_broken_cases_go_along_with_the_rare_ones() -> None:
+    partition = split([*with_primary(100, "Lung", "Lung", "Renal"), Case("900", "900A", {})])
+    assert {site: len(cases) for site, cases in partition.sites.items()} == {"lung": 2, "other": 2}
 
 
 def test_refuses_a_column_that_says_nothing() -> None:

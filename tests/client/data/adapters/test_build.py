@@ -22,7 +22,7 @@ def section(adapter: str, **options: Any) -> DataSection:
         (section("ucsf_bmsr"), ("tumour",), {1: 1}),
         (section("ucsf_bmsr", labels="three_class"), CLASSES, {1: 1, 2: 2, 3: 3}),
         (section("brats_mets"), CLASSES, {1: 1, 2: 2, 3: 3}),
-        (section("brats_mets"), (*CLASSES, "rc"), {1: 1, 2: 2, 3: 3}),
+        (section("brats_mets", unannotated=["rc"]), (*CLASSES, "rc"), {1: 1, 2: 2, 3: 3}),
         (section("nifti_folders"), ("tumour",), {1: 1}),
         (section("nifti_folders"), ("core", "oedema"), {1: 1, 2: 2}),
         (section("brats_mets", label_map={1: 1, 3: 1}, ignore_labels=[2]), ("tumour",), {1: 1, 3: 1}),
