@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from client.data.case import PreparedCase
-from client.segmentation import native_probabilities, probability_to_mask
+from client.prediction import finished_mask, native_probabilities
+from client.tumour import tumour_of_mask, tumour_of_reference
 from common.metrics.scores import CaseScores, score_case
 from common.plan import Plan
 from common.protocol import CaseSums
@@ -21,25 +22,26 @@ def predict_native(
     model: torch.nn.Module, case: PreparedCase, plan: Plan, device: torch.device
 ) -> npt.NDArray[np.uint8]:
     """Segment one prepared case: (X, Y, Z) uint8 class indices on the case's native grid."""
-    return probability_to_mask(native_probabilities(model, case, plan, device), plan.evaluation.threshold)
+    return finished_mask(native_probabilities(model, case, plan, device), case, plan).mask
 
 
 def score_cases(
     model: torch.nn.Module, cases: Sequence[PreparedCase], plan: Plan, site: str, device: torch.device
 ) -> tuple[CaseScores, ...]:
-    """Score every case that has a reference; any foreground class counts as tumour."""
+    """Score every case that has a reference; what counts as tumour, the plan says (`evaluation.tumour`)."""
     return tuple(
-        score_case(
-            predict_native(model, case, plan, device) > 0,
-            case.reference > 0,
-            case.native.voxel_volume_mm3,
-            case.patient,
-            case.exam,
-            site,
-        )
+        score_mask(predict_native(model, case, plan, device), case, site, plan)
         for case in cases
         if case.reference is not None
     )
+
+
+def score_mask(mask: npt.NDArray[np.uint8], case: PreparedCase, site: str, plan: Plan) -> CaseScores:
+    """Score a mask on a case's native grid against the case's reference, which must be there."""
+    tumour = tumour_of_reference(case, plan)
+    assert tumour is not None
+    volume_mm3 = case.native.voxel_volume_mm3
+    return score_case(tumour_of_mask(mask, plan), tumour, volume_mm3, case.patient, case.exam, site)
 
 
 def validation_sums(

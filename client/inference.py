@@ -20,12 +20,14 @@ def predict(
     spec: EvaluationSpec,
     patch_size: tuple[int, int, int],
     device: torch.device,
+    *,
+    masked: bool = True,
 ) -> npt.NDArray[np.float32]:
     """Predict the probability of every foreground class at every voxel.
 
     Overlapping windows are averaged with Gaussian weights (sigma an eighth of the window), after the softmax.
-    Windows without a brain voxel are skipped and hold 0; so does every voxel outside the mask. With
-    `spec.mirror` each window is the mean over its 8 mirrorings. The network is left in evaluation mode.
+    Windows without a brain voxel are skipped and hold 0; so does, with `masked`, every voxel outside the mask.
+    With `spec.mirror` each window is the mean over its 8 mirrorings. The network is left in evaluation mode.
 
     Args:
         model: gives logits (B, 1 + K, *patch_size).
@@ -34,6 +36,7 @@ def predict(
         spec: overlap, windows a batch, mirroring.
         patch_size: the window; a smaller image is padded with 0 on both sides.
         device: where the network runs.
+        masked: cut off what lies outside the mask.
 
     Returns:
         (K, X, Y, Z) float32; the background's probability is what is missing to 1 inside the brain.
@@ -47,7 +50,9 @@ def predict(
     windows = _windows_with_brain(mask, spec.window_overlap, patch_size)
     with torch.inference_mode():
         probability = _average(model, image, windows, spec, patch_size, device)
-    return np.ascontiguousarray((probability * (mask > 0))[(slice(None), *inner)])
+    if masked:
+        probability = probability * (mask > 0)
+    return np.ascontiguousarray(probability[(slice(None), *inner)])
 
 
 def window_step(patch_size: Sequence[int], overlap: float) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ _COLUMNS = (
     "centre_z_mm",
     "mean_probability",
 )
+_ENSEMBLE_COLUMNS = ("found_by_models", "models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Lesion:
         longest_diameter_mm: longest 3-D distance between two points of the surface; see `longest_diameter_mm`.
         centre_mm: centroid in scanner coordinates (RAS+: right, anterior and superior are positive).
         mean_probability: mean of the class's probability over the lesion's voxels.
+        found_by: of an ensemble, how many models mark at least one of the lesion's voxels as its class; None of
+            one model.
     """
 
     number: int
@@ -46,10 +49,15 @@ class Lesion:
     longest_diameter_mm: float
     centre_mm: tuple[float, float, float]
     mean_probability: float
+    found_by: int | None = None
 
 
 def measure_lesions(
-    mask: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32], grid: Grid, labels: Sequence[str]
+    mask: npt.NDArray[np.uint8],
+    probabilities: npt.NDArray[np.float32],
+    grid: Grid,
+    labels: Sequence[str],
+    finders: Sequence[npt.NDArray[np.uint8]] = (),
 ) -> tuple[Lesion, ...]:
     """All lesions of a mask, largest first.
 
@@ -58,9 +66,14 @@ def measure_lesions(
         probabilities: (K, X, Y, Z) by foreground class.
         grid: of both.
         labels: K class names.
+        finders: (X, Y, Z) class indices, the masks of an ensemble's models; none of one model.
     """
     found = [
-        _measure(voxels, probabilities[klass - 1], grid, labels[klass - 1]) for klass, voxels in _components(mask)
+        replace(
+            _measure(voxels, probabilities[klass - 1], grid, labels[klass - 1]),
+            found_by=_found_by(voxels, klass, finders),
+        )
+        for klass, voxels in _components(mask)
     ]
     found.sort(key=lambda lesion: (-lesion.volume_mm3, lesion.centre_mm))
     return tuple(replace(lesion, number=number) for number, lesion in enumerate(found, start=1))
@@ -87,11 +100,14 @@ def longest_diameter_mm(voxels: npt.NDArray[np.int64], affine: npt.NDArray[np.fl
     return float(pdist(points @ (affine[:3, :3].T / 2)).max())
 
 
-def lesions_csv(lesions: Sequence[Lesion]) -> str:
-    """The table as CSV, one row a lesion, units in the column names; no lesions, no rows."""
+def lesions_csv(lesions: Sequence[Lesion], models: int = 0) -> str:
+    """The table as CSV, one row a lesion, units in the column names; no lesions, no rows.
+
+    Of an ensemble of so many models two columns more: `found_by_models`, `models`.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow((*_COLUMNS, *_ENSEMBLE_COLUMNS) if models else _COLUMNS)
     for lesion in lesions:
         writer.writerow(
             [
@@ -101,6 +117,7 @@ def lesions_csv(lesions: Sequence[Lesion]) -> str:
                 f"{lesion.longest_diameter_mm:.2f}",
                 *(f"{value:.2f}" for value in lesion.centre_mm),
                 f"{lesion.mean_probability:.4f}",
+                *([lesion.found_by, models] if models else []),
             ]
         )
     return text.getvalue()
@@ -118,6 +135,13 @@ def _measure(
         centre_mm=(x, y, z),
         mean_probability=float(probability[tuple(voxels.T)].mean()),
     )
+
+
+def _found_by(voxels: npt.NDArray[np.int64], klass: int, finders: Sequence[npt.NDArray[np.uint8]]) -> int | None:
+    """By the metrics' rule: one shared voxel finds a lesion."""
+    if not finders:
+        return None
+    return sum(bool((mask[tuple(voxels.T)] == klass).any()) for mask in finders)
 
 
 def _components(mask: npt.NDArray[np.uint8]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:

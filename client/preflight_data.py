@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from client.data.adapters.build import label_rule, list_cases
+from client.data.adapters.build import label_rule_for, list_cases
+from client.data.adapters.label_values import describe
 from client.data.case import LabelRule
+from client.data.channels import count_lacking, count_sequences, what_lacks
 from client.data.quality import bad_share, counts_by_reason
 from client.data.survey import Survey, survey_cases
 from common.config import DataSection
@@ -41,16 +43,19 @@ def check_data(
     except FedmetsError as error:
         return [Finding("fail", "data", str(error))], None
     survey = survey_cases(listing, plan, rule, lambda: clock() < end)
-    return _findings(data, survey, plan, limit_s), survey
+    findings = _findings(data, survey, plan, limit_s)
+    if plan is not None and rule is not None and rule.meanings:
+        findings.append(Finding("ok", "label meaning", describe(rule, plan.labels)))
+    return findings, survey
 
 
 def _rule(data: DataSection, plan: Plan | None) -> LabelRule | None:
     """What the labels may hold; without a plan that is known only from a label_map."""
     if plan is not None:
-        return label_rule(data, plan.labels)
+        return label_rule_for(data, plan)
     if data.label_map is None:
         return None
-    return LabelRule(data.label_map, frozenset(data.ignore_labels))
+    return LabelRule(dict.fromkeys(data.label_map, 1), frozenset(data.ignore_labels))
 
 
 def _findings(data: DataSection, survey: Survey, plan: Plan | None, limit_s: float) -> list[Finding]:
@@ -78,11 +83,20 @@ def _cases(data: DataSection, survey: Survey, limit_s: float) -> Finding:
 def _sequences(survey: Survey, plan: Plan | None) -> Finding:
     counts = Counter(name for case in survey.cases for name in case.sequences)
     found = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
-    short = [name for name in plan.sequences if counts[name] < len(survey.cases)] if plan is not None else []
-    if not short:
+    if plan is None:
         return Finding("ok", "sequences", found)
-    advice = f"not every case has {', '.join(short)}, which the plan needs; add the files or correct their names"
-    return Finding("warn", "sequences", found, advice)
+    have, total = [case.sequences.keys() for case in survey.cases], len(survey.cases)
+    served = count_sequences(have, plan)
+    optional = [f"{name} in {served[name]} of {total}" for name in plan.optional_sequences]
+    if optional:
+        found += f"; optional: {', '.join(optional)}"
+    if "subtraction" in served and (made := served["subtraction"] - counts["subtraction"]):
+        found += f"; subtraction made for {made}"
+    lacking = count_lacking(have, plan)
+    if not lacking:
+        return Finding("ok", "sequences", found)
+    level: Level = "fail" if max(lacking.values()) == total else "warn"
+    return Finding(level, "sequences", found, what_lacks(lacking, total, plan))
 
 
 def _label_values(survey: Survey, limit_s: float) -> Finding:

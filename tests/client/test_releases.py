@@ -102,3 +102,18 @@ def test_what_the_federation_says_of_the_model_are_its_sites_sums(lab: Wired, tm
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
     assert metrics["validation"]["cases"] == 4 * 2
     assert np.isclose(metrics["validation"]["dice"], 0.75)
+
+
+def test_the_card_of_a_federation_travels_with_its_model(lab: Wired, tmp_path: Path) -> None:
+    released(lab, tmp_path / "model")
+    card = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert f"| Dice, mean over exams | {metrics['validation']['dice']:.3f} |" in card
+    assert "| 8 validation exams with " in card
+    assert "scores on held-out test patients, with intervals;" in card
+    assert "has seen no image and no patient" in card
+    stored = fetch_release(lab.site("north"), tmp_path / "model", DAY_0)[0]
+    assert (stored.path / "CARD.md").read_text(encoding="utf-8") == card
+    (stored.path / "CARD.md").write_text(card.replace("no image", "every image"), encoding="utf-8")
+    with pytest.raises(ModelRefused, match=r"CARD\.md: changed since its release"):
+        open_release(stored.path)

@@ -10,7 +10,8 @@ import torch
 
 from client.data.case import Case
 from client.data.preprocessing import Recipe, prepare
-from client.segmentation import native_probabilities, probability_to_mask, segment
+from client.prediction import native_probabilities, probability_to_mask
+from client.segmentation import segment
 from common.model.build import build_model
 from common.model.weights import weights_of
 from common.release import Release, open_release
