@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 
-.PHONY: help demo deploy-demo test chaos lint study coverage clean
+.PHONY: help demo deploy-demo test chaos lint study ablation coverage clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ deploy-demo: $(STAMP)  ## an aggregator and three hospitals as processes of thei
 
 study: $(STAMP)  ## six sites, calibrated lesion sizes, three seeds, into runs/study
 	$(BIN)/fedmets-sim study configs/study.toml --out runs/study --seeds 3
+
+ablation: $(STAMP)  ## what each trick changes on a phantom federation, small lesions apart, into runs/ablation
+	$(BIN)/fedmets-sim ablation configs/ablation.toml --out runs/ablation
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest

@@ -2,15 +2,16 @@
 
 model.safetensors  the weights
 plan.json          the plan they were trained under; its `sequences` are the input channels, in order
-metrics.json       scores on held-out patients
-manifest.json      sha256 and size of the three files above, and the round
+metrics.json       scores on held-out patients, and the lines of the card
+CARD.md            the model card, for people; the same lines
+manifest.json      sha256 and size of the first three files, and the round
 signature.json     only of a model that a federation released: the aggregator's word for all of the above
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,8 @@ MANIFEST = "manifest.json"
 _WEIGHTS, _PLAN, _METRICS = "model.safetensors", "plan.json", "metrics.json"
 _FILES = (_WEIGHTS, _PLAN, _METRICS)
 SIGNATURE = "signature.json"
+CARD = "CARD.md"
+_CARD_LINES = "card"  # in metrics.json, so that what vouches for that file vouches for the card
 _GET_A_FRESH_COPY = "do not use this model; get a fresh copy of the folder"
 
 
@@ -69,13 +72,24 @@ class Release:
     round_id: int
 
 
-def write_release(folder: Path, plan: Plan, weights: Weights, metrics: Mapping[str, JSON], round_id: int) -> str:
+def write_release(
+    folder: Path,
+    plan: Plan,
+    weights: Weights,
+    metrics: Mapping[str, JSON],
+    round_id: int,
+    card: str | None = None,
+) -> str:
     """Write a model folder, whole or not at all, in place of an older one; returns the model's sha256.
+
+    `card` is Markdown that ends with a line's end; without it the folder has no card.
 
     Raises:
         OutputError: `folder` exists and is not a released model.
         StorageError: the disk is full or cannot be written.
     """
+    if card is not None:
+        metrics = {**metrics, _CARD_LINES: card.removesuffix("\n").split("\n")}
     contents = {
         _WEIGHTS: to_safetensors(weights),
         _PLAN: _pretty(plan.model_dump(mode="json")),
@@ -90,8 +104,24 @@ def write_release(folder: Path, plan: Plan, weights: Weights, metrics: Mapping[s
         files=files,
     )
     contents[MANIFEST] = _pretty(manifest.model_dump(mode="json"))
+    if card is not None:
+        contents[CARD] = card.encode()
     _replace_folder(folder, contents)
     return manifest.model_sha256
+
+
+def card_in(metrics: bytes) -> bytes | None:
+    """The text of CARD.md as the bytes of metrics.json hold it; None where they hold none.
+
+    Raises:
+        ModelRefused: metrics.json is not an object, or its card is not a list of lines.
+    """
+    try:
+        values = json.loads(metrics)
+        lines = values.get(_CARD_LINES)
+        return None if lines is None else "".join(f"{_line(line)}\n" for line in lines).encode()
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelRefused(f"{_METRICS}: cannot be read ({error}); {_GET_A_FRESH_COPY}") from None
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -187,12 +217,9 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Every listed file's bytes, read once, so that what was hashed is what is used."""
-    extra = sorted({entry.name for entry in folder.iterdir()} - {MANIFEST, SIGNATURE, *_FILES})
+    extra = sorted({entry.name for entry in folder.iterdir()} - {MANIFEST, SIGNATURE, CARD, *_FILES})
     if extra:
-        raise ModelRefused(
-            f"{folder / extra[0]}: not part of the released model ({len(extra)} such); move it out of the folder, "
-            f"or get a fresh copy if you did not put it there"
-        )
+        raise ModelRefused(_foreign(folder, extra))
     contents = {}
     for name, expected in manifest.files.items():
         path = folder / name
@@ -206,7 +233,29 @@ def _read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
                 f"{_GET_A_FRESH_COPY}"
             )
         contents[name] = data
+    _check_card(folder, contents[_METRICS])
     return contents
+
+
+def _check_card(folder: Path, metrics: bytes) -> None:
+    """The card is the one that metrics.json holds, which the manifest vouches for; no card, no file."""
+    path, card = folder / CARD, card_in(metrics)
+    if card is None:
+        if path.exists():
+            raise ModelRefused(_foreign(folder, [CARD]))
+    elif not path.is_file():
+        raise ModelRefused(f"{path}: missing from the released model; {_GET_A_FRESH_COPY}")
+    elif _read(path) != card:
+        raise ModelRefused(
+            f"{path}: changed since its release: {_METRICS} holds another card; {_GET_A_FRESH_COPY}"
+        )
+
+
+def _foreign(folder: Path, names: Sequence[str]) -> str:
+    return (
+        f"{folder / names[0]}: not part of the released model ({len(names)} such); move it out of the folder, "
+        "or get a fresh copy if you did not put it there"
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -227,6 +276,12 @@ def _other_version(path: Path, error: ValidationError) -> str:
 
 def _pretty(value: JSON) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _line(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"'{_CARD_LINES}' holds {value!r}, not a line of text")
+    return value
 
 
 def _digest(data: bytes) -> str:

@@ -5,18 +5,25 @@ from pathlib import Path
 
 from common.documents import read_document
 from common.errors import ModelRefused, WireError
-from common.release import MANIFEST, SIGNATURE, read_files
+from common.release import CARD, MANIFEST, SIGNATURE, card_in, read_files
 from common.wire import Envelope, ReleaseBody, SignedBody, read_body
 
 _WEIGHTS, _PLAN, _METRICS = "model.safetensors", "plan.json", "metrics.json"
 
 
 def files_of(body: ReleaseBody, message: Envelope) -> Mapping[str, bytes]:
-    """The folder that a release message makes, its signature included."""
+    """The folder that a release message makes, its signature included.
+
+    Raises:
+        ModelRefused: metrics.json cannot be read.
+    """
+    metrics = body.metrics.encode()
+    card = card_in(metrics)
     return {
         _WEIGHTS: bytes(message.payload),
         _PLAN: body.plan_json.encode(),
-        _METRICS: body.metrics.encode(),
+        _METRICS: metrics,
+        **({} if card is None else {CARD: card}),
         MANIFEST: body.manifest.encode(),
         SIGNATURE: f"{SignedBody.of(message).to_json()}\n".encode(),
     }

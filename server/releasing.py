@@ -11,8 +11,10 @@ from common.identity import Domain, IdentityKey
 from common.lock import exclusive
 from common.release import SIGNATURE, read_files, write_release
 from common.signed_release import texts_of, weights_of
+from common.statistics.suppression import FEWEST_PATIENTS
 from common.wire import Envelope, ReleaseBody, SignedBody, describe, new_nonce
 from server.federation import ROUNDS_FOLDER
+from server.model_card import model_card
 from server.plans import KeptPlan
 from server.provisioning import ServerFolder
 from server.records import RoundRecord, run_status
@@ -38,7 +40,8 @@ def release_model(folder: ServerFolder, kept: KeptPlan, out: Path, identity: Ide
     if latest is None or not any(record.advanced for record in history):
         raise EnrollmentError(f"{run.path}: no round of plan '{kept.plan.name}' has moved the model yet")
     metrics = _metrics(history, kept)
-    sha256 = write_release(out, kept.plan, latest.weights, metrics, latest.round_id)
+    card = model_card(kept.plan, latest.weights, history, metrics)
+    sha256 = write_release(out, kept.plan, latest.weights, metrics, latest.round_id, card)
     message = _seal(folder, kept, out, identity, now)
     write_durably(out / SIGNATURE, f"{SignedBody.of(message).to_json()}\n".encode())
     details: dict[str, JSON] = {"plan_id": kept.body.plan_id, "model_sha256": sha256, "round": latest.round_id}
@@ -77,22 +80,37 @@ def _seal(folder: ServerFolder, kept: KeptPlan, out: Path, identity: IdentityKey
 
 def _metrics(history: Sequence[RoundRecord], kept: KeptPlan) -> Mapping[str, JSON]:
     """What the federation itself can say of the model: rounds, and the sites' sums on their validation cases."""
-    judged = [record for record in history if any(site.incoming for site in record.sites)]
-    sums = [site.incoming for site in judged[-1].sites if site.incoming] if judged else []
-    cases = sum(one.cases for one in sums)
     return {
         "status": str(run_status(history, kept.plan.federation.rounds)),
         "rounds": len(history),
         "sites": list(kept.plan.sites),
-        "validation": {
-            "of_the_model_that_came_into_round": judged[-1].round if judged else None,
-            "cases": cases,
-            "dice": sum(one.dice for one in sums) / cases if cases else None,
-            "lesions": sum(one.lesions for one in sums),
-            "lesions_found": sum(one.found for one in sums),
-            "false_positives": sum(one.false_positives for one in sums),
-        },
+        "validation": _validation(history),
         "trained_on": "data at the sites of the federation; see plan.json",
+    }
+
+
+def _validation(history: Sequence[RoundRecord]) -> Mapping[str, JSON]:
+    """All sites' sums of the last round that was validated; None throughout when they are of too few exams."""
+    judged = [record for record in history if any(site.incoming for site in record.sites)]
+    sums = [site.incoming for site in judged[-1].sites if site.incoming] if judged else []
+    cases = sum(one.cases for one in sums)
+    if cases < FEWEST_PATIENTS:
+        keys = (
+            "of_the_model_that_came_into_round",
+            "cases",
+            "dice",
+            "lesions",
+            "lesions_found",
+            "false_positives",
+        )
+        return dict.fromkeys(keys)
+    return {
+        "of_the_model_that_came_into_round": judged[-1].round,
+        "cases": cases,
+        "dice": sum(one.dice for one in sums) / cases,
+        "lesions": sum(one.lesions for one in sums),
+        "lesions_found": sum(one.found for one in sums),
+        "false_positives": sum(one.false_positives for one in sums),
     }
 
 

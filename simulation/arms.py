@@ -13,6 +13,7 @@ import numpy as np
 
 from common.metrics.intervals import Comparison, Interval, bootstrap_intervals, paired_intervals
 from common.metrics.scores import VOLUME_BANDS, CaseScores, summarise
+from simulation.size_classes import mean_over_models, sensitivity_with_intervals
 
 Scores: TypeAlias = tuple[CaseScores, ...]
 LOCAL_PREFIX = "local-"
@@ -23,6 +24,7 @@ def describe_arm(scores: Scores, sites: Sequence[str], seed: int) -> dict[str, A
     """Scores of one model over all test cases, by the site the case lies at, with patient-level intervals."""
     return {
         **summarise(scores).to_dict(),
+        "sensitivity_by_diameter": sensitivity_with_intervals(scores, seed),
         "per_site": {site: summarise([s for s in scores if s.site == site]).to_dict() for site in sites},
         "intervals": _intervals(bootstrap_intervals([scores], _generator(seed))),
     }
@@ -47,6 +49,9 @@ def describe_local(by_model: Mapping[str, Scores], sites: Sequence[str], seed: i
             }
             for band in VOLUME_BANDS
         },
+        "sensitivity_by_diameter": mean_over_models(
+            [sensitivity_with_intervals(scores, seed) for scores in by_model.values()]
+        ),
         "per_site": per_model,
         "cross_site": {
             trained: {tested: summarise([s for s in scores if s.site == tested]).dice for tested in sites}

@@ -17,7 +17,7 @@ import numpy as np
 from client.data.quality import bad_share
 from client.data.sampling import JoinedSampler, PatchSampler, Sampler, round_seed
 from client.site import Site
-from client.training import build_optimizer, fit
+from client.training import build_optimizer, fit, torch_seed
 from common.errors import FedmetsError, TrainingFailed
 from common.model.build import build_model
 from common.model.weights import load_optimizer_tensors, load_weights, optimizer_tensors, weights_of
@@ -109,6 +109,7 @@ def train_piece(state: RoundState, baseline: Baseline, sites: list[Site], plan: 
         total_steps=plan.federation.rounds * spec.steps,
         device=sites[0].device,
         optimizer=optimizer,
+        dropout_seed=torch_seed(round_seed(plan.seed, "+".join(baseline.sites), piece)),
     )
     weights = weights_of(model)
     part = Participation(
@@ -126,7 +127,10 @@ def joined_sampler(sites: list[Site], plan: Plan, piece: int) -> Sampler:
     """The batches that these sites draw in that round of the federation, joined."""
     samplers = [
         PatchSampler(
-            site.training_cases, plan.training, np.random.default_rng(round_seed(plan.seed, site.name, piece))
+            site.training_cases,
+            plan.training,
+            np.random.default_rng(round_seed(plan.seed, site.name, piece)),
+            plan.optional_channels,
         )
         for site in sites
     ]

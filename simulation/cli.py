@@ -12,8 +12,12 @@ from common.cli import new_app, run_app
 from common.errors import UserError
 from common.interrupts import interrupts_held
 from server.records import EXIT_CODES
+from simulation.ablation_cli import add_ablation_command
 from simulation.bench.transport_cli import add_transport_commands
 from simulation.comparison_cli import add_compare_command
+from simulation.models.cli import add_models_command
+from simulation.plan_cli import add_plan_command
+from simulation.rescore_cli import add_rescore_command
 
 app = new_app("Simulate a federation on one machine. Research software, not a medical device.")
 bench = new_app("Measure what this machine does; every command prints what it compares.")
@@ -179,6 +183,10 @@ def partition(
 
 
 add_compare_command(app)
+add_rescore_command(app)
+add_plan_command(app)
+add_models_command(app)
+add_ablation_command(app)
 
 
 @bench.command("train")

@@ -31,6 +31,16 @@ class Experiment(Terms):
             raise ValueError("give either [data] (your own cases) or [phantom] (a generated cohort), one of them")
         return self
 
+    @model_validator(mode="after")
+    def _site_labels_have_their_site(self) -> "Experiment":
+        own = [site.name for site in self.phantom.sites if site.labels is not None] if self.phantom else []
+        if own and self.partition.kind != "sites":
+            raise ValueError(
+                f"phantom site {own[0]} states labels of its own, and [partition] kind = '{self.partition.kind}' "
+                "mixes the sites' cases: take kind = 'sites', or leave labels out"
+            )
+        return self
+
     def identity(self) -> str:
         """Fingerprint of all that can change the outcome; `[runtime]` cannot."""
         return self.model_copy(update={"runtime": RuntimeSection()}).fingerprint()
@@ -51,32 +61,47 @@ def load_experiment(path: Path, seed: int | None = None, workers: int | None = N
         ConfigError: one line with every fault found.
     """
     values = read_toml(path)
-    base = path.resolve().parent
-    _expand_section(values, "data", ("root", "spreadsheet"), base, path)
-    _expand_section(values, "partition", ("file",), base, path)
     if seed is not None:
         values["seed"] = seed
+    return experiment_of(values, path, str(path), workers)
+
+
+def experiment_of(values: dict[str, Any], path: Path, where: str, workers: int | None = None) -> Experiment:
+    """Expand and check the values of an experiment file.
+
+    Args:
+        values: as read; the sections that hold paths are replaced by their expanded copies.
+        path: of the file, which relative paths are relative to.
+        where: begins the message of an error.
+        workers: replaces the file's own number when given.
+
+    Raises:
+        ConfigError: one line with every fault found.
+    """
+    base = path.resolve().parent
+    _expand_section(values, "data", ("root", "spreadsheet"), base, where)
+    _expand_section(values, "partition", ("file",), base, where)
     if workers is not None:
         runtime = values.get("runtime", {})
         if isinstance(runtime, dict):
             values["runtime"] = {**runtime, "workers": workers}
-    experiment = validate(Experiment, values, str(path))
-    _check_network(experiment, path)
+    experiment = validate(Experiment, values, where)
+    _check_network(experiment, where)
     return experiment
 
 
-def _check_network(experiment: Experiment, path: Path) -> None:
+def _check_network(experiment: Experiment, where: str) -> None:
     """Refuse a network that cannot be built or fed now, not after the data have been prepared."""
     try:
         check_patch_size(experiment.model, experiment.training.patch_size)
         build_model(experiment.model, experiment.in_channels, experiment.out_channels, experiment.seed)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
 
 
-def _expand_section(values: dict[str, Any], section: str, keys: tuple[str, ...], base: Path, path: Path) -> None:
+def _expand_section(values: dict[str, Any], section: str, keys: tuple[str, ...], base: Path, where: str) -> None:
     if section not in values:
         return
     if not isinstance(values[section], dict):
-        raise ConfigError(f"{path}: '{section}' must be a table, write [{section}]; got {values[section]!r}")
-    values[section] = expand_paths(values[section], keys, base, f"{path}: {section}")
+        raise ConfigError(f"{where}: '{section}' must be a table, write [{section}]; got {values[section]!r}")
+    values[section] = expand_paths(values[section], keys, base, f"{where}: {section}")

@@ -37,6 +37,7 @@ from simulation.config import Experiment
 from simulation.engine import Means
 from simulation.partition.export import export_sites
 from simulation.prepare import data_section, divide
+from simulation.site_labels import section_at
 from simulation.sites import CACHE_FOLDER, Prepared
 
 HOST = "127.0.0.1"
@@ -65,7 +66,7 @@ def set_up(
     section = data_section(experiment, means.folder, means.workers, means.progress)
     for site in plan.sites:
         _add_site(server, site, site_folder(means.folder, site))
-        own = _own_section(section, folder / "data" / site)
+        own = _own_section(section_at(experiment, section, site), folder / "data" / site)
         text = site_toml(own, experiment.runtime.device, means.folder / CACHE_FOLDER)
         write_durably(folder / "sites" / site / SITE_FILE, text.encode())
     kept = _plan(server, plan, bundle_sha256 or write_bundle(flower_folder(server).app))

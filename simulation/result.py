@@ -61,6 +61,7 @@ def build_result(judged: Judged) -> dict[str, Any]:
             site.name: {"training": len(site.training), "validation": len(site.validation), "test": len(site.test)}
             for site in prepared.sites
         },
+        "sequences": {site.name: dict(site.sequences) for site in prepared.sites},
         "left_out": prepared.left_out,
         "notes": list(prepared.notes),
     }

@@ -13,13 +13,15 @@ from simulation.config import Experiment
 from simulation.engine import Engine, Means, run_in_process
 from simulation.folder import SECONDS_FILE, claim_folder
 from simulation.logs import LOG_FILE
+from simulation.model_card import model_card
 from simulation.pool import Workers
 from simulation.prepare import prepare_sites
 from simulation.progress import Progress, WatchedProgress
+from simulation.publishing import public_arms
 from simulation.report.page import write_report
 from simulation.result import MODEL_FOLDER, Judged, build_result, headline, write_result
 from simulation.scoring import Candidate, score_candidates
-from simulation.showing import describe_cohort, report_content
+from simulation.showing import describe_cohort, is_generated, report_content
 from simulation.sites import Prepared, save_prepared, traits_of_tests
 from simulation.timing import Stopwatch
 
@@ -72,7 +74,7 @@ def run_experiment(
             status = how_it_ended(prepared, federated, baselines, options.arms)
             judged = _judge(prepared, federated, baselines, status, means)
         result = build_result(judged)
-        _release(judged, result, describe_cohort(experiment), folder)
+        _release(judged, result, experiment, folder)
         result["seconds"] = stopwatch.totals()  # so far, for the page; result.json gets the end
         write_report(folder / REPORT_FILE, report_content(judged, result, experiment, folder, options.config_text))
         result["seconds"] = stopwatch.totals()
@@ -139,12 +141,16 @@ def _judge(
     )
 
 
-def _release(judged: Judged, result: Mapping[str, Any], cohort: str, folder: Path) -> None:
-    if "federated" in judged.models:
-        plan, weights = judged.prepared.plan, judged.models["federated"]
-        metrics = {
-            "status": result["status"],
-            "trained_on": cohort,
-            "held_out_patients": result["arms"]["federated"],
-        }
-        write_release(folder / MODEL_FOLDER, plan, weights, metrics, len(judged.history))
+def _release(judged: Judged, result: Mapping[str, Any], experiment: Experiment, folder: Path) -> None:
+    """Write the model that can be handed on; in it nothing from which a small group of patients follows."""
+    if "federated" not in judged.models:
+        return
+    cohort = describe_cohort(experiment)
+    metrics = {
+        "status": result["status"],
+        "trained_on": cohort,
+        "held_out_patients": public_arms(result, judged.scores["federated"]).get("federated"),
+    }
+    card = model_card(judged, result, cohort, phantoms=is_generated(experiment))
+    plan, weights = judged.prepared.plan, judged.models["federated"]
+    write_release(folder / MODEL_FOLDER, plan, weights, metrics, len(judged.history), card)

@@ -46,7 +46,7 @@ def score_candidates(
     sites = tuple(site.name for site in prepared.sites if site.test)
     progress.stage("evaluation", len(missing) * len(sites))
     for candidate in missing:
-        write_durably(_weights_file(folder, candidate.name), to_safetensors(candidate.weights))
+        write_durably(weights_file(folder, candidate.name), to_safetensors(candidate.weights))
     work = [(candidate, site) for candidate in missing for site in sites]
     parts: dict[str, dict[str, tuple[CaseScores, ...]]] = {c.name: {} for c in missing}
     for (candidate, site), scores in in_turn(workers, score_job, work, lambda w: (folder, w[0].name, w[1])):
@@ -63,7 +63,7 @@ def score_job(folder: Path, candidate: str, site_name: str) -> tuple[CaseScores,
     """Judge one candidate on one site's test cases, in a worker process."""
     plan = load_prepared(folder).plan
     site = open_site(folder, site_name)
-    file = _weights_file(folder, candidate)
+    file = weights_file(folder, candidate)
     model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
     load_weights(model, from_safetensors(file.read_bytes(), file))
     return score_cases(model.to(site.device), site.test_cases, plan, site_name, site.device)
@@ -75,7 +75,8 @@ def cases_id(prepared: Prepared) -> str:
     return hashlib.sha256(canonical_json(cases).encode()).hexdigest()
 
 
-def _weights_file(folder: Path, name: str) -> Path:
+def weights_file(folder: Path, name: str) -> Path:
+    """Where the weights of a judged model lie."""
     return folder / SCORES_FOLDER / f"{name}.safetensors"
 
 

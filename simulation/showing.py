@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
+
 from client.data.case import PreparedCase
 from client.inference import predict
-from client.segmentation import probability_to_mask
+from client.postprocessing import clean
+from client.prediction import probability_to_mask
 from client.site import Site
+from client.tumour import tumour_of_label, tumour_of_mask, tumour_of_reference
 from common.metrics.detection import lesion_volumes_mm3
 from common.metrics.scores import CaseScores
 from common.model.build import build_model
 from common.model.weights import load_weights
+from common.plan import Plan
 from common.weights import Weights
 from simulation.config import Experiment
 from simulation.report.content import ReportContent, SliceExample
@@ -47,6 +54,11 @@ def describe_cohort(experiment: Experiment) -> str:
     return f"generated phantoms, no patients{enlarged}"
 
 
+def is_generated(experiment: Experiment) -> bool:
+    """Whether the images are phantoms, of this run or of a cohort on disk that says of itself that it is one."""
+    return experiment.data is None or (experiment.data.root / "cohort.json").is_file()
+
+
 def _slices(
     weights: Weights, scores: tuple[CaseScores, ...], sites: Mapping[str, Site]
 ) -> tuple[SliceExample, ...]:
@@ -58,24 +70,34 @@ def _slices(
     for title, score, focus in choose_cases(scores):
         home = sites[score.site]
         case = next(case for case in home.test_cases if case.exam == score.exam)
-        probabilities = predict(
-            model, case.image, case.mask, home.plan.evaluation, home.plan.training.patch_size, home.device
-        )
-        prediction = probability_to_mask(probabilities, home.plan.evaluation.threshold)
-        assert case.label is not None  # only cases with a reference are scored
-        images = dict(zip(home.plan.sequences, case.image, strict=True))
+        prediction = _prediction(model, case, home)
+        reference = tumour_of_label(case, home.plan)
+        assert reference is not None  # only cases with a reference are scored
+        named = enumerate(zip(home.plan.sequences, case.image, strict=True))
+        images = dict(pair for channel, pair in named if channel not in case.absent_channels)
         examples.append(
-            cut_slice(title, score, images, case.label, prediction, case.grid.spacing_mm, focus, case.mask)
+            cut_slice(title, score, images, reference, prediction, case.grid.spacing_mm, focus, case.mask)
         )
     return tuple(examples)
 
 
+def _prediction(model: torch.nn.Module, case: PreparedCase, site: Site) -> npt.NDArray[np.bool_]:
+    """What the finished mask shows as tumour on the prepared grid, whose axes are the page's."""
+    plan = site.plan
+    masked = plan.postprocessing.outside_brain == "voxels"
+    patch_size = plan.training.patch_size
+    probabilities = predict(model, case.image, case.mask, plan.evaluation, patch_size, site.device, masked=masked)
+    mask = probability_to_mask(probabilities, plan.evaluation.threshold)
+    return tumour_of_mask(clean(mask, case.grid, plan, case.mask > 0).mask, plan)
+
+
 def _volumes_mm3(site: Site) -> tuple[float, ...]:
     cases = (*site.training_cases, *site.validation_cases, *site.test_cases)
-    return tuple(volume for case in cases for volume in _lesions_of(case))
+    return tuple(volume for case in cases for volume in _lesions_of(case, site.plan))
 
 
-def _lesions_of(case: PreparedCase) -> tuple[float, ...]:
-    if case.reference is None:
+def _lesions_of(case: PreparedCase, plan: Plan) -> tuple[float, ...]:
+    reference = tumour_of_reference(case, plan)
+    if reference is None:
         return ()
-    return tuple(lesion_volumes_mm3(case.reference > 0, case.native.voxel_volume_mm3))
+    return tuple(lesion_volumes_mm3(reference, case.native.voxel_volume_mm3))

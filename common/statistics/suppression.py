@@ -1,6 +1,6 @@
 """Which groups of a table must not be shown, so that no small group can be read or worked out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 FEWEST_PATIENTS = 5
@@ -52,3 +52,28 @@ def suppress_small(patients: Mapping[str, int], minimum: int = FEWEST_PATIENTS) 
             hidden.append(entry)
     total = sum(patients.values())
     return Suppressed(frozenset(name for _, name in hidden), 0 < total < minimum)
+
+
+def suppress_overlapping(members: Mapping[str, Set[object]], minimum: int = FEWEST_PATIENTS) -> frozenset[str]:
+    """The groups to hide where a patient may stand in several, such as lesions by size.
+
+    What is known of all groups together less what is shown is known of the hidden ones together: they are added
+    to, smallest first, until at least `minimum` different patients are behind them, or all are hidden:
+
+        small {a b c d e f g}, medium {a b c d e f}, large {a b}  -> large and medium
+        small {a b c d e f g}, medium {a b c}, large {a b}        -> all: a b c would be three
+        small {a b c d e}, medium {}, large {c d e f g}           -> none
+
+    Raises:
+        ValueError: a minimum below 1.
+    """
+    if minimum < 1:
+        raise ValueError(f"minimum {minimum}: groups of no patient hide nobody")
+    order = sorted(((len(own), name) for name, own in members.items() if own))
+    hidden = [name for count, name in order if count < minimum]
+    if hidden:
+        for _, name in order[len(hidden) :]:
+            if len(frozenset().union(*(members[one] for one in hidden))) >= minimum:
+                break
+            hidden.append(name)
+    return frozenset(hidden)

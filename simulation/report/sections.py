@@ -71,7 +71,7 @@ def render_hospitals(result: Mapping[str, Any]) -> str:
         gain = federated - own if federated is not None and own is not None else None
         rows.append(
             [
-                escape(site),
+                escape(site) + _lacking(result, site),
                 " / ".join(str(cases.get(role, NONE)) for role in ("training", "validation", "test")),
                 f"<b>{number(federated)}</b>",
                 number(pooled),
@@ -92,6 +92,14 @@ def render_hospitals(result: Mapping[str, Any]) -> str:
         "federated − own",
     ]
     return table(head, rows) if rows else ""
+
+
+def _lacking(result: Mapping[str, Any], site: str) -> str:
+    """Sequences that not all of a hospital's cases have."""
+    total = sum(result.get("cases", {}).get(site, {}).values())
+    have = result.get("sequences", {}).get(site, {})
+    short = [f"{escape(name)} in {count} of {total}" for name, count in have.items() if count < total]
+    return f"<small>{', '.join(short)}</small>" if short else ""
 
 
 def render_bands(result: Mapping[str, Any]) -> str:

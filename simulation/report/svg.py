@@ -16,15 +16,26 @@ _SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "fedmets"}
 
 def new_figure(width_inch: float, height_inch: float) -> tuple[Any, Any]:
     """A figure with one axis in the house style: no box, quiet ticks, transparent ground."""
+    figure, (axis,) = new_panels(width_inch, height_inch, 1)
+    return figure, axis
+
+
+def new_panels(width_inch: float, height_inch: float, columns: int) -> tuple[Any, tuple[Any, ...]]:
+    """A figure with axes side by side that share their upright axis, in the house style."""
     figure = Figure(figsize=(width_inch, height_inch), layout="constrained")
     FigureCanvasSVG(figure)
-    axis = figure.add_subplot()
+    axes = tuple(figure.subplots(1, columns, sharey=True, squeeze=False)[0])
+    for axis in axes:
+        _style(axis)
+    return figure, axes
+
+
+def _style(axis: Any) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set(color=INK, alpha=0.5, linewidth=0.8)
     axis.tick_params(colors=INK, labelsize=9, length=3, width=0.6)
     axis.grid(axis="both", color=INK, alpha=0.12, linewidth=0.6)
     axis.set_axisbelow(True)
-    return figure, axis
 
 
 def to_svg(figure: Any, description: str, prefix: str) -> str:

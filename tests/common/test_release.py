@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import ModelRefused, OutputError, StorageError
 from common.plan import Plan
-from common.release import open_release, write_release
+from common.release import card_in, open_release, write_release
 from common.weights import Weights, pack
 
 PLAN = Plan(name="demo", seed=7, sites=("north", "south"), sequences=("t1c", "flair"))
@@ -162,3 +162,40 @@ def test_crash_at_the_last_rename_leaves_the_older_release_aside(
     write_release(folder, PLAN, some_weights(4), {}, round_id=24)
     assert open_release(folder).round_id == 24
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+CARD = "# Model card\n\nDice 0.500, 26\u2013275\u2028mm\u00b3\n"
+
+
+def test_a_card_is_in_the_folder_and_in_the_metrics(tmp_path: Path) -> None:
+    write_release(tmp_path / "model", PLAN, some_weights(), {"dice": 0.5}, round_id=20, card=CARD)
+    assert (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8") == CARD
+    metrics = open_release(tmp_path / "model").metrics
+    assert metrics["dice"] == 0.5
+    assert card_in((tmp_path / "model" / "metrics.json").read_bytes()) == CARD.encode()
+    assert "CARD.md" not in json.loads((tmp_path / "model" / "manifest.json").read_text())["files"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "CARD.md: missing"), (CARD.replace("0.500", "0.900"), "CARD.md: changed since its release")],
+)
+def test_another_card_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    write_release(tmp_path / "model", PLAN, some_weights(), {}, round_id=20, card=CARD)
+    (tmp_path / "model" / "CARD.md").unlink()
+    if text is not None:
+        (tmp_path / "model" / "CARD.md").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelRefused, match=message):
+        open_release(tmp_path / "model")
+
+
+def test_a_card_beside_a_model_that_has_none_is_foreign(folder: Path) -> None:
+    (folder / "CARD.md").write_text(CARD, encoding="utf-8")
+    with pytest.raises(ModelRefused, match=r"CARD\.md: not part of the released model"):
+        open_release(folder)
+
+
+@pytest.mark.parametrize("metrics", [b"[1]", b"{", b'{"card": [1]}', b'{"card": 3}'])
+def test_metrics_that_hold_no_lines_are_refused(metrics: bytes) -> None:
+    with pytest.raises(ModelRefused, match=r"metrics\.json: cannot be read"):
+        card_in(metrics)

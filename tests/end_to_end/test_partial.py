@@ -74,6 +74,7 @@ def test_without_a_federation_the_local_models_say_how_it_ended(tmp_path: Path, 
     truncate(image(cases, FIRST_EXAMS[0]))
     some = run_here(data_config(tmp_path, cases), tmp_path / "some", ("pooled",))
     assert exit_code(some) == 3
+    assert not (tmp_path / "some" / "model").exists()  # no federated model, no card
     for exam in FIRST_EXAMS[1:]:
         truncate(image(cases, exam))
     none = run_here(data_config(tmp_path, cases), tmp_path / "none", ("local", "pooled"))

@@ -21,6 +21,7 @@ def test_the_folder_holds_what_is_promised(undisturbed: Ran) -> None:
         "plan.json",
         "metrics.json",
         "manifest.json",
+        "CARD.md",
     }
 
 
@@ -98,3 +99,14 @@ def test_another_seed_gives_other_bits(tmp_path: Path, cohort: Path, undisturbed
     assert last_models(undisturbed.folder)["federated"] == same.result["model"]["sha256"]
     assert other.result["seed"] == 4
     assert other.result["model"]["sha256"] != same.result["model"]["sha256"]
+
+
+def test_the_card_of_phantoms_says_so_and_shows_no_score_of_three_patients(undisturbed: Ran) -> None:
+    card = (undisturbed.folder / "model" / "CARD.md").read_text(encoding="utf-8")
+    assert card.splitlines()[2].startswith("> **Phantoms, not patients.**")
+    assert undisturbed.result["model"]["sha256"] in card
+    assert undisturbed.result["plan_id"] in card
+    assert "Fewer than 5 test patients" in card
+    metrics = json.loads((undisturbed.folder / "model" / "metrics.json").read_bytes())
+    assert metrics["held_out_patients"] is None
+    assert "\n".join(metrics["card"]) + "\n" == card

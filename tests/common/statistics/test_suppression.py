@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 
-from common.statistics.suppression import suppress_small
+from common.statistics.suppression import suppress_overlapping, suppress_small
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,35 @@ def test_no_small_number_follows_from_any_table() -> None:
 def test_refuses_nonsense() -> None:
     with pytest.raises(ValueError, match="negative"):
         suppress_small({"a": -1})
+
+
+@pytest.mark.parametrize(
+    ("members", "hidden"),
+    [
+        ({"small": "abcdefg", "medium": "abcdef", "large": "ab"}, {"large", "medium"}),
+        ({"small": "abcdefg", "medium": "abc", "large": "ab"}, {"small", "medium", "large"}),
+        ({"small": "abcde", "medium": "", "large": "cdefg"}, set()),
+        ({"small": "abcdefg", "medium": "", "large": "ab"}, {"small", "large"}),
+        ({"small": "abc"}, {"small"}),
+        ({}, set()),
+    ],
+)
+def test_groups_that_share_patients_by_hand(members: dict[str, str], hidden: set[str]) -> None:
+    assert suppress_overlapping({name: frozenset(own) for name, own in members.items()}) == hidden
+
+
+def test_hidden_groups_that_share_patients_have_enough_of_them_together() -> None:
+    """Every three groups out of six patients, with a minimum of three."""
+    subsets = [frozenset(p for p in range(6) if bits >> p & 1) for bits in range(0, 64, 3)]
+    for chosen in product(subsets, repeat=3):
+        members = dict(zip("abc", chosen, strict=True))
+        hidden = suppress_overlapping(members, 3)
+        assert all(not members[name] or len(members[name]) >= 3 for name in set(members) - hidden)
+        shown = [name for name in set(members) - hidden if members[name]]
+        together = frozenset[int]().union(*(members[name] for name in hidden))
+        assert not hidden or len(together) >= 3 or not shown
+
+
+def test_overlapping_groups_need_a_minimum() -> None:
+    with pytest.raises(ValueError, match="minimum 0"):
+        suppress_overlapping({"a": frozenset("x")}, 0)
