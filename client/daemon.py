@@ -24,7 +24,7 @@ from client.sidecar import loopback_certificate
 from client.site_config import SiteConfig, load_site_config
 from client.site_folder import KeyFolder, SiteFolder
 from client.supernode import node_files, read_standing, supernode_program
-from common.allocation import with_allocation
+from common.allocation import for_carrying
 from common.chunks import CHUNKS
 from common.durable import storage_errors
 from common.errors import FedmetsError
@@ -81,7 +81,7 @@ class Daemon:
     def worker(self) -> Program:
         """The worker; on the loopback nothing goes through a proxy."""
         environment = {key: value for key, value in self.environment.items() if key.lower() not in _PROXIES}
-        environment = {**with_allocation(environment), **CHUNKS}
+        environment = {**for_carrying(environment), **CHUNKS}
         address = f"{supernode.LOOPBACK}:{self.port}"
         argv = [sys.executable, "-P", "-m", "client.worker", str(self.folder.path)]
         argv += ["--address", address, "--secret-file", str(self.secret)]

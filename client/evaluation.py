@@ -11,11 +11,12 @@ import numpy.typing as npt
 import torch
 
 from client.data.case import PreparedCase
+from client.disclosure import sums_that_leave
 from client.prediction import finished_mask, native_probabilities
 from client.tumour import tumour_of_mask, tumour_of_reference
 from common.metrics.scores import CaseScores, score_case
 from common.plan import Plan
-from common.protocol import CaseSums
+from common.protocol import SUPPRESSED, IncomingScores
 
 
 def predict_native(
@@ -46,13 +47,13 @@ def score_mask(mask: npt.NDArray[np.uint8], case: PreparedCase, site: str, plan:
 
 def validation_sums(
     model: torch.nn.Module, cases: Sequence[PreparedCase], plan: Plan, site: str, device: torch.device
-) -> CaseSums:
-    """Sums over the validation cases, which are all that leaves the site of them."""
-    scores = score_cases(model, cases, plan, site, device)
-    return CaseSums(
-        cases=len(scores),
-        dice=float(sum(score.dice for score in scores)),
-        lesions=sum(len(score.lesions) for score in scores),
-        found=sum(lesion.detected for score in scores for lesion in score.lesions),
-        false_positives=sum(score.false_positives for score in scores),
-    )
+) -> IncomingScores:
+    """Sums over the validation cases, which are all that leaves the site of them.
+
+    Of fewer patients than the plan's `evaluation.smallest_cell` nothing is computed: the time that it took would
+    tell how many they are.
+    """
+    smallest_cell = plan.evaluation.smallest_cell
+    if 0 < len({case.patient for case in cases if case.reference is not None}) < smallest_cell:
+        return SUPPRESSED
+    return sums_that_leave(score_cases(model, cases, plan, site, device), smallest_cell)

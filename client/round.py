@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from client.data.sampling import PatchSampler, round_seed
+from client.disclosure import reasons_that_leave, training_count_that_leaves
 from client.evaluation import validation_sums
 from client.policy import admit
 from client.remainder import RemainderStore, encode_with_feedback
@@ -18,7 +19,7 @@ from client.site import Site
 from client.training import fit, torch_seed
 from common.errors import FailureCode, ModelRefused, RefusalCode, SiteRefusal, TrainingFailed
 from common.model.weights import load_weights, weights_of
-from common.protocol import CaseSums, SiteAnswer, SiteFailed, SiteRefused, SiteUpdate, TrainReport, TrainTask
+from common.protocol import IncomingScores, SiteAnswer, SiteFailed, SiteRefused, SiteUpdate, TrainReport, TrainTask
 from common.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -77,15 +78,17 @@ def train_round(task: TrainTask, site: Site) -> SiteUpdate:
         dropout_seed=torch_seed(seed),
     )
     delta = _as_it_leaves(subtract(weights_of(model), task.weights), task, site)
+    quarantined, more_quarantined = reasons_that_leave(site.quarantined, plan.evaluation.smallest_cell)
     report = TrainReport(
-        cases=len(site.training_cases),
+        cases=training_count_that_leaves(site.training_cases, plan),
         steps=fitted.steps,
         loss=fitted.loss,
         seconds=time.perf_counter() - start_s,
         train_seconds=fitted.seconds,
         evaluate_seconds=evaluate_seconds,
         incoming=incoming,
-        quarantined=dict(site.quarantined),
+        quarantined=quarantined,
+        more_quarantined=more_quarantined,
     )
     return SiteUpdate(site.name, task.plan_id, task.round_id, delta, report)
 
@@ -114,7 +117,7 @@ def _incoming_model(task: TrainTask, site: Site) -> torch.nn.Module:
     return model.to(site.device)
 
 
-def _evaluate_when_due(model: torch.nn.Module, task: TrainTask, site: Site) -> CaseSums | None:
+def _evaluate_when_due(model: torch.nn.Module, task: TrainTask, site: Site) -> IncomingScores:
     """Judge the incoming model on the validation cases: before round 1, and every so many rounds from there."""
     if (task.round_id - 1) % site.plan.evaluation.validate_every or not site.validation_cases:
         return None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from client.site_config import SiteConfig
 from client.site_folder import KeyFolder
-from common.allocation import with_allocation
+from common.allocation import for_carrying
 from common.durable import storage_errors
 from common.errors import UserError
 from common.launching import Backoff, Program
@@ -129,7 +129,7 @@ def supernode_program(
         *(part for pair in arguments.items() for part in pair),
     )
     environment = {name: inherited[name] for name in _KEPT if name in inherited}
-    environment = with_allocation(environment) | {
+    environment = for_carrying(environment) | {
         **_QUIET,
         "FLWR_HOME": str(files.home),
         "HOME": str(files.home),

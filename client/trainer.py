@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from client.frames import Frame, FrameError, FrameSocket
 from client.trainer_frames import Answer, reply_in, train_frame, warm_frame
+from common.allocation import for_training
 from common.errors import FailureCode
 from common.plan import Plan
 from common.protocol import SiteAnswer, SiteFailed, TrainTask
@@ -181,6 +182,7 @@ def _start(command: Sequence[str]) -> _Child:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(number,),
                 process_group=0,
+                env=for_training(os.environ),
             )
         except OSError as error:  # no memory, or too many processes
             ours.close()

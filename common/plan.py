@@ -12,6 +12,7 @@ from common.model_spec import ModelSpec
 from common.numbers import Count, Fraction, Name, NotNegative, Positive
 from common.postprocessing_spec import PostprocessingSpec
 from common.schema import Frozen
+from common.statistics.suppression import FEWEST_PATIENTS
 from common.training_spec import AugmentationSpec, TrainingSpec
 
 Sequence = Literal["t1", "t1c", "t2", "flair", "subtraction"]
@@ -69,7 +70,10 @@ class FederationSpec(Frozen):
 
 
 class EvaluationSpec(Frozen):
-    """How a model is judged and how it predicts; scores count the labels in `tumour`, () standing for all."""
+    """How a model is judged and how it predicts; scores count the labels in `tumour`, () standing for all.
+
+    What a site reports of fewer than `smallest_cell` patients is suppressed.
+    """
 
     validate_every: Count = 1
     window_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
@@ -77,6 +81,7 @@ class EvaluationSpec(Frozen):
     mirror: bool = False
     threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     tumour: tuple[Name, ...] = ()
+    smallest_cell: Count = FEWEST_PATIENTS
 
 
 class SplitSpec(Frozen):

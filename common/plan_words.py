@@ -31,18 +31,26 @@ def what_comes(plan: Plan, parameters: int) -> list[str]:
 
 def what_leaves(plan: Plan, parameters: int) -> list[str]:
     """What leaves a site, field by field."""
-    size = encoded_bytes(parameters, plan.federation.up)
+    size, cell = encoded_bytes(parameters, plan.federation.up), plan.evaluation.smallest_cell
     return [
         f"each round the change of the model's weights: {parameters} numbers as {plan.federation.up}, "
         f"{_megabytes(size)}",
-        "each round: number of training cases, steps, mean loss, seconds (whole, training, evaluation)",
-        f"every {plan.evaluation.validate_every} round(s), over the validation cases: their number, sum of Dice, "
-        "lesions, lesions found, false positives",
-        "number of unusable cases by reason (such as 'missing-sequence'); a code for a round refused or lost",
+        f"each round: number of training cases{_when_told(plan)}, steps, mean loss, seconds (whole, training, "
+        "evaluation)",
+        f"every {plan.evaluation.validate_every} round(s), over the validation cases: number of patients and "
+        "exams, sums and sums of squares of Dice and false positives, lesions and lesions found by volume; "
+        f"'suppressed' when of fewer than {cell} patients",
+        f"number of unusable cases by reason (such as 'missing-sequence'), from {cell} on, and whether "
+        "there are others; a code for a round refused or lost",
         "never: images, labels, file names, patient names or identifiers, dates, texts of errors, anything of "
         "site.toml",
         "noise is not added: whoever holds the updates may learn something about the cases from them",
     ]
+
+
+def _when_told(plan: Plan) -> str:
+    exact = plan.federation.weighting == "cases"
+    return ", however few" if exact else f" unless of fewer than {plan.evaluation.smallest_cell} patients"
 
 
 def _may_lack(plan: Plan) -> str:

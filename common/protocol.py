@@ -5,7 +5,7 @@ hold a path or a patient's name.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from common.errors import FailureCode, RefusalCode, TrustCode, UpdateCode
 from common.weights import Weights
@@ -20,23 +20,44 @@ class TrainTask:
     weights: Weights
 
 
+SUPPRESSED: Literal["suppressed"] = "suppressed"
+
+
+@dataclass(frozen=True, slots=True)
+class LesionCounts:
+    """Reference lesions, and how many of them were found."""
+
+    lesions: int
+    found: int
+
+
 @dataclass(frozen=True, slots=True)
 class CaseSums:
-    """Sums over a site's cases from which means are formed; no row about a patient.
+    """Sums over a site's validation patients, from which pooled figures and their intervals are formed.
+
+    A patient counts once: a score is first averaged over the patient's exams, then summed over patients.
 
     Attributes:
-        cases: number of cases judged.
-        dice: sum of voxel Dice over cases.
-        lesions: number of reference lesions in them.
-        found: how many of those were found.
-        false_positives: predicted components that meet no reference lesion.
+        patients: number of patients judged; never below the plan's `evaluation.smallest_cell`.
+        cases: number of their exams.
+        dice, dice_squared: sums over patients of their mean Dice, and of its square.
+        false_positives, false_positives_squared: sums over patients of their mean number of false positives a
+            scan (predicted components that meet no reference lesion), and of its square.
+        lesions: of all volumes; None when fewer patients than `smallest_cell` have any.
+        by_volume: by class of metrics.scores.VOLUME_BANDS; a class that must stay hidden is not in it.
     """
 
-    cases: int = 0
-    dice: float = 0.0
-    lesions: int = 0
-    found: int = 0
-    false_positives: int = 0
+    patients: int
+    cases: int
+    dice: float
+    dice_squared: float
+    false_positives: float
+    false_positives_squared: float
+    lesions: LesionCounts | None = None
+    by_volume: dict[str, LesionCounts] = field(default_factory=dict)
+
+
+IncomingScores: TypeAlias = CaseSums | Literal["suppressed"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +65,26 @@ class TrainReport:
     """What a site tells of its round.
 
     Attributes:
-        cases: training cases; patients are never counted across the wire.
+        cases: training cases. Under `weighting = "cases"` they are the update's weight, and exact however few;
+            under any other None when they are of fewer patients than `smallest_cell`.
         steps: optimiser steps made.
         loss: mean training loss over the round's steps.
-        incoming: scores of the model that came with the task, on validation cases; None when not due.
+        incoming: scores of the model that came with the task, on validation cases; "suppressed" when they are
+            of fewer patients than the plan's `evaluation.smallest_cell`, None when not due or of nobody.
         seconds: whole task; `train_seconds` and `evaluate_seconds` are parts of it.
-        quarantined: number of unusable cases by reason.
+        quarantined: number of unusable cases by reason, for reasons with at least `smallest_cell` of them.
+        more_quarantined: whether there are others, too few of a reason to be counted.
     """
 
-    cases: int
+    cases: int | None
     steps: int
     loss: float
     seconds: float
     train_seconds: float
     evaluate_seconds: float
-    incoming: CaseSums | None = None
+    incoming: IncomingScores = None
     quarantined: dict[str, int] = field(default_factory=dict)
+    more_quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

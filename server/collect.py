@@ -129,7 +129,7 @@ class _Collector:
 
 
 _WEIGHTS: Mapping[str, Callable[[TrainReport], int]] = {
-    "cases": lambda report: report.cases,
+    "cases": lambda report: report.cases or 0,  # `check_update` has refused an update without them
     "steps": lambda report: report.steps,
     "equal": lambda report: 1,
 }
@@ -159,4 +159,5 @@ def _accepted(update: SiteUpdate, plan: Plan) -> Participation:
         evaluate_seconds=report.evaluate_seconds,
         incoming=report.incoming,
         quarantined=report.quarantined,
+        more_quarantined=report.more_quarantined,
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from common.errors import FailureCode, RefusalCode, TrustCode, UpdateCode
 from common.plan import Plan
-from common.protocol import CaseSums
+from common.protocol import IncomingScores
 from common.schema import Frozen
 from common.weights import Weights
 
@@ -45,24 +45,26 @@ class Participation(Frozen):
     Attributes:
         code: why it was refused, failed or found invalid; None otherwise.
         bytes_up: size of the update that arrived, packed as the plan says.
-        cases, steps, loss: what the site trained on, how long, and its mean training loss.
+        cases, steps, loss: what the site trained on, how long, and its mean training loss; `cases` is None when
+            they are of too few patients to be told.
         seconds: its whole task, of which `train_seconds` and `evaluate_seconds` are parts.
-        incoming: validation sums of the model that it was sent; None when not due.
-        quarantined: its unusable cases by reason.
+        incoming: validation sums of the model that it was sent, or "suppressed"; None when not due.
+        quarantined: its unusable cases by reason; `more_quarantined` says that there are uncounted others.
     """
 
     site: str
     outcome: Outcome
     code: RefusalCode | FailureCode | UpdateCode | TrustCode | None = None
     bytes_up: int = 0
-    cases: int = 0
+    cases: int | None = 0
     steps: int = 0
     loss: float | None = None
     seconds: float = 0.0
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
-    incoming: CaseSums | None = None
+    incoming: IncomingScores = None
     quarantined: dict[str, int] = {}
+    more_quarantined: bool = False
 
 
 class RoundRecord(Frozen):

@@ -11,11 +11,11 @@ from common.identity import Domain, IdentityKey
 from common.lock import exclusive
 from common.release import SIGNATURE, read_files, write_release
 from common.signed_release import texts_of, weights_of
-from common.statistics.suppression import FEWEST_PATIENTS
 from common.wire import Envelope, ReleaseBody, SignedBody, describe, new_nonce
 from server.federation import ROUNDS_FOLDER
-from server.model_card import model_card
+from server.model_card import fewest_shown, model_card
 from server.plans import KeptPlan
+from server.pooled_figures import latest_figures
 from server.provisioning import ServerFolder
 from server.records import RoundRecord, run_status
 from server.run_folder import RunFolder
@@ -84,33 +84,25 @@ def _metrics(history: Sequence[RoundRecord], kept: KeptPlan) -> Mapping[str, JSO
         "status": str(run_status(history, kept.plan.federation.rounds)),
         "rounds": len(history),
         "sites": list(kept.plan.sites),
-        "validation": _validation(history),
+        "validation": _validation(history, fewest_shown(kept.plan)),
         "trained_on": "data at the sites of the federation; see plan.json",
     }
 
 
-def _validation(history: Sequence[RoundRecord]) -> Mapping[str, JSON]:
-    """All sites' sums of the last round that was validated; None throughout when they are of too few exams."""
-    judged = [record for record in history if any(site.incoming for site in record.sites)]
-    sums = [site.incoming for site in judged[-1].sites if site.incoming] if judged else []
-    cases = sum(one.cases for one in sums)
-    if cases < FEWEST_PATIENTS:
-        keys = (
-            "of_the_model_that_came_into_round",
-            "cases",
-            "dice",
-            "lesions",
-            "lesions_found",
-            "false_positives",
-        )
-        return dict.fromkeys(keys)
+def _validation(history: Sequence[RoundRecord], least: int) -> Mapping[str, JSON] | None:
+    """All sites' figures of the last round that was validated; None when of fewer patients than `least`."""
+    figures = latest_figures(history)
+    if figures is None or figures.patients < least:
+        return None
     return {
-        "of_the_model_that_came_into_round": judged[-1].round,
-        "cases": cases,
-        "dice": sum(one.dice for one in sums) / cases,
-        "lesions": sum(one.lesions for one in sums),
-        "lesions_found": sum(one.found for one in sums),
-        "false_positives": sum(one.false_positives for one in sums),
+        "of_the_model_that_came_into_round": figures.round,
+        "suppressed_sites": figures.suppressed_sites,
+        "patients": figures.patients,
+        "cases": figures.cases,
+        "dice": figures.dice.to_dict(),
+        "lesion_sensitivity": figures.sensitivity.to_dict(),
+        "fp_per_scan": figures.fp_per_scan.to_dict(),
+        "sensitivity_by_volume": {band: one.to_dict() for band, one in figures.by_volume.items()},
     }
 
 

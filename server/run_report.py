@@ -1,12 +1,14 @@
 """How a federation's runs stand, in words that say what to do next."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from common.errors import CheckpointCorrupt
 from server.federation import ROUNDS_FOLDER
 from server.plans import KeptPlan, all_plans
+from server.pooled_figures import PooledFigures, in_words, latest_figures
 from server.provisioning import ServerFolder
 from server.records import RoundRecord
 from server.run_folder import RunFolder, RunProgress
@@ -20,6 +22,7 @@ class RunReport:
     Attributes:
         state: not started, proposing, training, interrupted, stopped, completed, partial or failed.
         last: the last committed round; None before the first.
+        validation: figures of the last round that was validated, over all sites; None before the first.
     """
 
     plan_id: str
@@ -31,6 +34,7 @@ class RunReport:
     reason: str
     changed_at: datetime | None
     last: RoundRecord | None
+    validation: PooledFigures | None
 
     def lines(self, folder: ServerFolder) -> list[str]:
         """As a terminal shows it."""
@@ -44,6 +48,8 @@ class RunReport:
             kept = "" if self.last.advanced else "; quorum missed, the model stayed as it was"
             outcomes = ", ".join(f"{site.site} {site.code or site.outcome}" for site in self.last.sites)
             found.append(f"  round {self.last.round}: {outcomes}{kept}")
+        if self.validation is not None:
+            found.append(f"  {in_words(self.validation)}")
         advice = _ADVICE.get(self.state)
         return [*found, f"  {advice} {where}"] if advice else found
 
@@ -59,6 +65,7 @@ class RunReport:
             "reason": self.reason,
             "changed_at": self.changed_at.isoformat() if self.changed_at else None,
             "last_round": self.last.model_dump(mode="json") if self.last else None,
+            "validation": asdict(self.validation) if self.validation else None,
         }
 
 
@@ -80,7 +87,8 @@ def report_runs(folder: ServerFolder) -> list[RunReport]:
 def report_run(folder: ServerFolder, kept: KeptPlan) -> RunReport:
     """One plan's run: what its process last wrote, checked against whether that process is alive."""
     run = RunFolder(folder, kept.body.plan_id)
-    progress, last = run.progress(), _last_round(run)
+    progress, history = run.progress(), _history(run)
+    last = history[-1] if history else None
     return RunReport(
         plan_id=kept.body.plan_id,
         name=kept.plan.name,
@@ -91,6 +99,7 @@ def report_run(folder: ServerFolder, kept: KeptPlan) -> RunReport:
         reason=progress.reason if progress else "",
         changed_at=progress.changed_at if progress else None,
         last=last,
+        validation=latest_figures(history),
     )
 
 
@@ -102,10 +111,9 @@ def _state(run: RunFolder, progress: RunProgress | None) -> str:
     return progress.phase if run.at_work() else "interrupted"
 
 
-def _last_round(run: RunFolder) -> RoundRecord | None:
+def _history(run: RunFolder) -> Sequence[RoundRecord]:
     """From the commits, not from what was said of them; a damaged history is told of by the run itself."""
     try:
-        history = RunStore(run.path / ROUNDS_FOLDER, lambda event, round_id, text: None).history()
+        return RunStore(run.path / ROUNDS_FOLDER, lambda event, round_id, text: None).history()
     except CheckpointCorrupt:
-        return None
-    return history[-1] if history else None
+        return ()

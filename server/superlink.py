@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.allocation import with_allocation
+from common.allocation import for_carrying
 from common.chunks import CHUNKS
 from common.durable import storage_errors, write_durably
 from common.launching import Backoff, Program
@@ -93,7 +93,7 @@ def flower_environment(
         own[VARIABLE] = str(passphrase_file.resolve())
     elif VARIABLE in inherited:
         own[VARIABLE] = str(Path(inherited[VARIABLE]).resolve())
-    return {**with_allocation(inherited), **_QUIET, **CHUNKS, **own}
+    return {**for_carrying(inherited), **_QUIET, **CHUNKS, **own}
 
 
 def prepare_database(folder: ServerFolder) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 
 from common.errors import CaseReason, UpdateCode, UpdateRejected
 from common.plan import Plan
-from common.protocol import CaseSums, SiteUpdate, TrainReport, TrainTask
+from common.protocol import SiteUpdate, TrainReport, TrainTask
 from common.weights import Vector, first_difference
+from server.credible_sums import credible_scores, is_count, is_finite
 
 MAX_CASES = 1_000_000
-MAX_LESIONS = 1_000_000_000
 _CHUNK = 2**16
 _REASONS = {reason.value for reason in CaseReason}
 
@@ -72,34 +72,30 @@ def _report_fault(report: TrainReport, plan: Plan) -> str | None:
     """The first thing wrong with a report, or None."""
     seconds = (report.seconds, report.train_seconds, report.evaluate_seconds)
     faults = (
-        (not _count(report.cases, 1), f"{report.cases} training cases, 1 to {MAX_CASES} are credible"),
         (
-            not _count(report.steps, 1, plan.training.steps),
+            not _credible_cases(report.cases, plan),
+            f"{report.cases} training cases, 1 to {MAX_CASES} are credible",
+        ),
+        (
+            not is_count(report.steps, 1, plan.training.steps),
             f"{report.steps} steps, the plan asks for {plan.training.steps}",
         ),
-        (not _finite(report.loss), f"loss {report.loss}"),
-        (not all(_finite(value) and value >= 0 for value in seconds), f"durations {seconds} s"),
+        (not is_finite(report.loss), f"loss {report.loss}"),
+        (not all(is_finite(value) and value >= 0 for value in seconds), f"durations {seconds} s"),
         (not _credible_reasons(report.quarantined), f"quarantined cases {report.quarantined}"),
-        (report.incoming is not None and not _credible_sums(report.incoming), f"validation {report.incoming}"),
+        (type(report.more_quarantined) is not bool, f"more_quarantined {report.more_quarantined}"),
+        (
+            not credible_scores(report.incoming, plan.evaluation.smallest_cell, MAX_CASES),
+            f"validation {report.incoming}",
+        ),
     )
     return next((text for wrong, text in faults if wrong), None)
 
 
+def _credible_cases(cases: int | None, plan: Plan) -> bool:
+    """A site may keep the number of its training cases to itself unless it is the update's weight."""
+    return is_count(cases, 1, MAX_CASES) or (cases is None and plan.federation.weighting != "cases")
+
+
 def _credible_reasons(quarantined: Mapping[str, int]) -> bool:
-    return all(reason in _REASONS and _count(count) for reason, count in quarantined.items())
-
-
-def _credible_sums(sums: CaseSums) -> bool:
-    """A mean Dice is at most 1, no sum is negative, and no more is found than there is."""
-    counted = _count(sums.cases) and _count(sums.lesions, 0, MAX_LESIONS) and _count(sums.found, 0, sums.lesions)
-    marked = _count(sums.false_positives, 0, MAX_LESIONS)
-    return counted and marked and _finite(sums.dice) and 0 <= sums.dice <= sums.cases
-
-
-def _count(value: object, least: int = 0, most: int = MAX_CASES) -> bool:
-    """A whole number in range; True is no count, nor is 5.0."""
-    return type(value) is int and least <= value <= most
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
+    return all(reason in _REASONS and is_count(count, 0, MAX_CASES) for reason, count in quarantined.items())

@@ -8,6 +8,7 @@ from typing import Any
 
 from common.durable import write_durably
 from common.metrics.detection import MATCHING_RULE
+from common.protocol import CaseSums
 from common.statistics.subgroup_table import subgroup_table
 from common.statistics.subgroups import Traits
 from common.weights import Weights
@@ -111,7 +112,7 @@ def _round(record: RoundRecord) -> dict[str, Any]:
 
 
 def _site(site: Participation) -> dict[str, Any]:
-    incoming = site.incoming
+    incoming = site.incoming if isinstance(site.incoming, CaseSums) else None
     return {
         "site": site.site,
         "outcome": str(site.outcome),
@@ -121,7 +122,7 @@ def _site(site: Participation) -> dict[str, Any]:
         "seconds": site.seconds,
         "bytes_up": site.bytes_up,
         "loss": site.loss,
-        "incoming_dice": incoming.dice / incoming.cases if incoming and incoming.cases else None,
+        "incoming_dice": incoming.dice / incoming.patients if incoming else None,
     }
 
 

@@ -17,7 +17,7 @@ from client.daemon_status import SiteStatus, as_text, site_status
 from client.runtime_api import TaskSource
 from client.site_config import load_site_config
 from client.site_folder import SiteFolder
-from common.allocation import with_allocation
+from common.allocation import for_carrying
 from common.audit import read_audit
 from common.chunks import CHUNKS
 from common.errors import ConfigError, EnrollmentError, KeyFileError, NodeError
@@ -168,7 +168,7 @@ def test_the_worker_gets_no_proxy_and_time_to_drain(site: SiteFolder, tmp_path: 
     inherited = {"HTTPS_PROXY": "http://p:1", "http_proxy": "http://p:1", "CUDA_VISIBLE_DEVICES": "1"}
     config = load_site_config(site.path)
     worker = Daemon(site, config, "fed:8443", 9, tmp_path / "secret", tmp_path / "pass", inherited).worker()
-    assert worker.environment == {**with_allocation({"CUDA_VISIBLE_DEVICES": "1"}), **CHUNKS}
+    assert worker.environment == {**for_carrying({"CUDA_VISIBLE_DEVICES": "1"}), **CHUNKS}
     options = dict(zip(worker.argv[5::2], worker.argv[6::2], strict=True))
     assert options["--passphrase-file"] == str(tmp_path / "pass")
     assert worker.grace_s > float(options["--drain-s"]) + float(options["--delivery-s"])

@@ -8,7 +8,7 @@ from client.site import Site
 from common.errors import RefusalCode, SiteRefusal
 from common.model.build import build_model
 from common.model.weights import weights_of
-from common.plan import AugmentationSpec, FederationSpec, ModelSpec, Plan, TrainingSpec
+from common.plan import AugmentationSpec, EvaluationSpec, FederationSpec, ModelSpec, Plan, TrainingSpec
 from common.protocol import TrainTask
 from tests.client.prepared import ball_case
 
@@ -22,6 +22,7 @@ PLAN = Plan(
         steps=3, patch_size=(16, 16, 16), learning_rate=0.05, augmentation=AugmentationSpec(), momentum=0.9
     ),
     federation=FederationSpec(rounds=4),
+    evaluation=EvaluationSpec(smallest_cell=1),
 )
 INT8 = PLAN.model_copy(update={"federation": FederationSpec(rounds=4, up="int8")})
 SITE = Site(

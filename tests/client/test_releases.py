@@ -100,16 +100,20 @@ def test_an_unsigned_model_is_refused(lab: Wired, tmp_path: Path) -> None:
 def test_what_the_federation_says_of_the_model_are_its_sites_sums(lab: Wired, tmp_path: Path) -> None:
     released(lab, tmp_path / "model")
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
-    assert metrics["validation"]["cases"] == 4 * 2
-    assert np.isclose(metrics["validation"]["dice"], 0.75)
+    validation = metrics["validation"]
+    assert (validation["patients"], validation["cases"], validation["suppressed_sites"]) == (4 * 6, 4 * 7, 0)
+    dice = validation["dice"]
+    assert np.allclose((dice["estimate"], dice["low"], dice["high"]), (0.75, 0.68774, 0.81226), atol=1e-5)
 
 
 def test_the_card_of_a_federation_travels_with_its_model(lab: Wired, tmp_path: Path) -> None:
     released(lab, tmp_path / "model")
     card = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
-    assert f"| Dice, mean over exams | {metrics['validation']['dice']:.3f} |" in card
-    assert "| 8 validation exams with " in card
+    dice = metrics["validation"]["dice"]
+    shown = f"{dice['estimate']:.3f} ({dice['low']:.3f} to {dice['high']:.3f})"
+    assert f"| Dice, mean over patients | {shown} | 24 |" in card
+    assert "| 28 validation exams of 24 patients |" in card
     assert "scores on held-out test patients, with intervals;" in card
     assert "has seen no image and no patient" in card
     stored = fetch_release(lab.site("north"), tmp_path / "model", DAY_0)[0]

@@ -9,7 +9,7 @@ import torch
 from client import round as module
 from client.round import answer, subtract, train_round
 from common.errors import FailureCode, RefusalCode, TrainingFailed
-from common.protocol import SiteFailed, SiteRefused, TrainTask
+from common.protocol import CaseSums, SiteFailed, SiteRefused, TrainTask
 from common.weights import Weights
 from tests.client.test_policy import PLAN, SITE, TASK
 
@@ -27,8 +27,8 @@ def test_an_update_is_the_difference_and_a_report() -> None:
     assert update.delta.layout == TASK.weights.layout
     assert 0 < np.linalg.norm(update.delta.vector) < 10
     assert (update.report.cases, update.report.steps) == (3, 3)
-    assert update.report.incoming is not None
-    assert update.report.incoming.cases == 1
+    assert isinstance(update.report.incoming, CaseSums)
+    assert (update.report.incoming.patients, update.report.incoming.cases) == (1, 1)
     parts = update.report.train_seconds + update.report.evaluate_seconds
     assert 0 < parts <= update.report.seconds
 

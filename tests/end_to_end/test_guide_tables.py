@@ -15,7 +15,7 @@ from client.site_config import SiteConfig
 from common.errors import CaseReason, FailureCode, RefusalCode, TrustCode, UpdateCode
 from common.identity import Signature
 from common.plan import Plan
-from common.protocol import CaseSums, TrainReport
+from common.protocol import CaseSums, LesionCounts, TrainReport
 from common.wire import Payload, PlanBody, ReleaseBody, ReplyBody, StandingBody, TaskBody
 from server.plans import read_plan
 
@@ -64,6 +64,7 @@ def test_every_word_on_the_connection_stands_in_the_guide() -> None:
         (tuple(ReplyBody.model_fields), "`ReplyBody`)", "**The report**"),
         (REPORT, "`TrainReport`)", "**The sums"),
         (SUMS, "`CaseSums`)", "**The update itself"),
+        (tuple(field.name for field in fields(LesionCounts)), "`CaseSums`)", "**The update itself"),
         (tuple(StandingBody.model_fields), "`StandingBody`)", "**The signature"),
         (tuple(Payload.model_fields), "`ReplyBody`)", "**The report**"),
         (tuple(Signature.model_fields), "**The signature", "**What Flower adds"),
@@ -91,7 +92,9 @@ def test_the_example_plan_states_every_setting_and_holds() -> None:
     path = ROOT / "configs" / "plan.toml"
     stated = tomllib.loads(path.read_text(encoding="utf-8"))
     schema = Plan(name="n", sequences=("t1c",), sites=("a",)).model_dump()
-    assert names(stated) == names(schema) - {"schema_version"}
+    left_out = {f"model.{name}" for name in ("dropout", "kernel_sizes", "strides")}  # the network's own
+    assert names(stated) == names(schema) - {"schema_version"} - left_out
+    assert all(name.removeprefix("model.") in path.read_text(encoding="utf-8") for name in left_out)
     assert read_plan(path).sites == ("hospital-a", "hospital-b", "hospital-c")
 
 

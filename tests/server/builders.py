@@ -8,11 +8,21 @@ from typing import Any
 import numpy as np
 
 from common.plan import FederationSpec, ModelSpec, Plan, TrainingSpec
-from common.protocol import CaseSums, SiteReply, SiteUpdate, TrainReport, TrainTask
+from common.protocol import CaseSums, LesionCounts, SiteReply, SiteUpdate, TrainReport, TrainTask
 from common.weights import Weights
 from server.federation import Federation, open_federation
 
 SITES = ("north", "south", "east", "west")
+SUMS = CaseSums(
+    patients=6,
+    cases=7,
+    dice=4.5,
+    dice_squared=3.5,
+    false_positives=3.0,
+    false_positives_squared=2.5,
+    lesions=LesionCounts(20, 12),
+    by_volume={"under_27": LesionCounts(11, 4)},
+)
 Behaviour = Callable[[str, TrainTask], SiteReply | None]
 
 
@@ -38,7 +48,7 @@ def make_task(plan: Plan, round_id: int = 1, weights: Weights | None = None) -> 
 
 
 def make_report(cases: int = 10, steps: int = 5, seconds: float = 1.0) -> TrainReport:
-    return TrainReport(cases, steps, 0.5, seconds, 0.75 * seconds, 0.0, CaseSums(cases=2, dice=1.5))
+    return TrainReport(cases, steps, 0.5, seconds, 0.75 * seconds, 0.0, SUMS)
 
 
 def make_update(site: str, task: TrainTask, scale: float = 0.01, report: TrainReport | None = None) -> SiteUpdate:

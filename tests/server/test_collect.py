@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from common.errors import FailureCode, RefusalCode, UpdateCode
-from common.protocol import CaseSums, SiteFailed, SiteRefused, SiteReply, SiteUpdate
+from common.protocol import LesionCounts, SiteFailed, SiteRefused, SiteReply, SiteUpdate
 from common.weights import Weights
 from server.aggregation.mean import WeightedMean
 from server.collect import Collected, collect
 from server.records import Outcome
-from tests.server.builders import SITES, make_plan, make_report, make_task, make_update, with_values
+from tests.server.builders import SITES, SUMS, make_plan, make_report, make_task, make_update, with_values
 
 PLAN = make_plan()
 TASK = make_task(PLAN)
@@ -44,7 +44,7 @@ def test_every_site_of_the_plan_has_one_outcome() -> None:
     }
     accepted = collected.participation[1]
     assert (accepted.cases, accepted.steps, accepted.bytes_up) == (10, 5, 12)
-    assert accepted.incoming == CaseSums(cases=2, dice=1.5)
+    assert accepted.incoming == SUMS
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,33 @@ def test_every_site_of_the_plan_has_one_outcome() -> None:
     [
         {"cases": 1.5},
         {"cases": True},
+        {"cases": None},  # the plan weighs by them
         {"steps": 2.0},
         {"loss": "low"},
         {"quarantined": {"not-3d": 0.5}},
-        {"incoming": CaseSums(cases=2, dice=1.0, lesions=3, found=5)},
-        {"incoming": CaseSums(cases=2, dice=1.0, lesions=3, found=2, false_positives=-1)},
+        {"incoming": replace(SUMS, lesions=LesionCounts(3, 5), by_volume={})},
+        {"incoming": replace(SUMS, lesions=LesionCounts(10, 5))},  # fewer than of one volume
+        {"incoming": replace(SUMS, by_volume={"Mr Smith": LesionCounts(1, 1)})},
+        {"incoming": replace(SUMS, false_positives=-1.0)},
+        {"incoming": replace(SUMS, patients=4)},  # fewer than the plan's smallest cell
+        {"incoming": replace(SUMS, cases=5)},  # fewer than patients
+        {"incoming": replace(SUMS, dice_squared=3.0)},  # below 4.5^2 / 6
+        {"incoming": replace(SUMS, false_positives_squared=1.4)},
     ],
 )
 def test_counts_of_the_wrong_kind_cost_their_site_only(changes: dict[str, object]) -> None:
     collected = collect_all(reported(**changes), make_update("south", TASK))
     assert outcomes(collected)["north"] == "bad-counts"
     assert collected.mean.updates == 1
+
+
+def test_a_site_may_keep_its_number_of_cases_where_it_weighs_nothing() -> None:
+    plan = make_plan(weighting="equal")
+    task = make_task(plan)
+    update = make_update("north", task, report=replace(make_report(), cases=None))
+    collected = collect([update], task, SITES, plan, WeightedMean(3), clock=lambda: 0.0)
+    assert (collected.participation[0].outcome, collected.participation[0].cases) == (Outcome.ACCEPTED, None)
+    assert np.array_equal(collected.mean.mean(), update.delta.vector)
 
 
 def test_failed_work_is_on_record_with_its_code() -> None:
@@ -88,8 +104,8 @@ def test_failed_work_is_on_record_with_its_code() -> None:
         (reported(seconds=-1.0), UpdateCode.BAD_COUNTS),
         (reported(quarantined={"Mr Smith": 1}), UpdateCode.BAD_COUNTS),
         (reported(quarantined={"not-3d": -1}), UpdateCode.BAD_COUNTS),
-        (reported(incoming=CaseSums(cases=2, dice=2.1)), UpdateCode.BAD_COUNTS),
-        (reported(incoming=CaseSums(cases=2, dice=float("nan"))), UpdateCode.BAD_COUNTS),
+        (reported(incoming=replace(SUMS, dice=6.1, dice_squared=6.2)), UpdateCode.BAD_COUNTS),
+        (reported(incoming=replace(SUMS, dice=float("nan"))), UpdateCode.BAD_COUNTS),
     ],
 )
 def test_a_bad_update_is_refused_by_name_and_the_rest_count(update: SiteUpdate, code: UpdateCode) -> None:

@@ -1,11 +1,13 @@
 import pytest
 
 from common.errors import FailureCode, UpdateCode
-from common.protocol import CaseSums
+from common.protocol import SUPPRESSED
 from server.records import Outcome, Participation, RoundRecord, RunStatus, run_status
+from tests.server.builders import SUMS
 
-ACCEPTED = Participation(site="a", outcome=Outcome.ACCEPTED, incoming=CaseSums(cases=3, dice=2.5), loss=0.25)
+ACCEPTED = Participation(site="a", outcome=Outcome.ACCEPTED, incoming=SUMS, loss=0.25)
 LATE = Participation(site="b", outcome=Outcome.LATE)
+FEW = Participation(site="d", outcome=Outcome.ACCEPTED, incoming=SUPPRESSED, more_quarantined=True)
 INVALID = Participation(site="b", outcome=Outcome.INVALID, code=UpdateCode.NOT_FINITE)
 
 
@@ -15,11 +17,11 @@ def record(round_id: int, advanced: bool, *sites: Participation) -> RoundRecord:
 
 def test_records_survive_json() -> None:
     failed = Participation(site="c", outcome=Outcome.FAILED, code=FailureCode.NOT_FINITE_LOSS)
-    before = record(3, True, ACCEPTED, LATE, INVALID, failed)
+    before = record(3, True, ACCEPTED, LATE, INVALID, failed, FEW)
     after = RoundRecord.from_json(before.to_json())
     assert after == before
     assert after.sites[2].code is UpdateCode.NOT_FINITE
-    assert after.accepted == 1
+    assert after.accepted == 2
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_one_round_is_the_model_plus_the_weighted_mean(tmp_path: Path) -> None:
     mean = np.average(
         np.array([update.delta.vector for update in updates], np.float64),
         axis=0,
-        weights=[update.report.cases for update in updates],
+        weights=[update.report.cases or 0 for update in updates],
     )
     assert np.abs(result.model.weights.vector - (task.weights.vector + mean)).max() < 1e-6
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.allocation import with_allocation
+from common.allocation import for_carrying
 from server.flower_cli import FlowerCli
 from server.rotation import rotate_server
 from server.superlink import (
@@ -111,7 +111,7 @@ def test_the_environment_is_quiet_and_finds_this_installation(
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE": "8388608",
-        "GLIBC_TUNABLES": with_allocation({})["GLIBC_TUNABLES"],
+        "GLIBC_TUNABLES": for_carrying({})["GLIBC_TUNABLES"],
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "FLWR_HOME": str(lab.server.path / "flower"),
