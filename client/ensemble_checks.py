@@ -3,11 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from client.data.case import PreparedCase
 from client.data.channels import channels_for
+from client.data.geometry import resample
 from client.ensemble import require_same_labels
 from common.errors import ModelRefused
 from common.plan import Plan
 from common.release import Release
+
+_HALF_A_VOXEL = 0.5
+_UNSEEN_TO_TELL = 0.01
 
 
 def check_releases(releases: Sequence[Release], images: Mapping[str, Path], disagreement: Path | None) -> None:
@@ -37,6 +44,22 @@ def prepared_alike(one: Plan, other: Plan) -> bool:
     """Whether two plans make the same arrays of an exam, so that it need not be prepared, or stripped, twice."""
     ours, theirs = ((plan.sequences, plan.optional_sequences, plan.preprocessing) for plan in (one, other))
     return ours == theirs
+
+
+def unseen_share(first: PreparedCase, other: PreparedCase) -> float:
+    """Share of the first model's brain that lies beyond another one's first image, where that one says 0."""
+    reached = resample(np.ones(other.native.shape, np.uint8), other.native, first.grid)
+    return float(np.mean(reached[first.mask > 0] < _HALF_A_VOXEL))
+
+
+def unseen_in_words(number: int, plan: Plan, share: float) -> str:
+    """What an answer says of a model that does not see all of the brain; empty below one per cent of it."""
+    if share < _UNSEEN_TO_TELL:
+        return ""
+    return (
+        f"model {number} does not see {share:.0%} of the brain, where {plan.sequences[0]} ends, and says 0 there: "
+        "the mean is lower, lesions may be missed; leave the model out, or give an image of the whole brain"
+    )
 
 
 def _refuse_twice(releases: Sequence[Release]) -> None:

@@ -40,11 +40,17 @@ def check_images(plan: Plan, images: Mapping[str, Path], brain_mask: Path | None
     return found
 
 
-def in_words(found: Channels) -> str:
-    """What an answer says of channels that were not given: "without flair: ..."; empty when all were."""
+def in_words(found: Channels, plan: Plan) -> str:
+    """What an answer says of channels that were not given: "without flair: ..."; empty when all were.
+
+    That training emptied channels is known of a plan with modality dropout alone; without it, cases that lacked
+    one may have been trained on, or may not.
+    """
     said = [f"{name} made of {POST_CONTRAST} and {PRE_CONTRAST}" for name in found.made]
     if found.absent:
-        said.append(f"without {' and '.join(found.absent)}: the model was trained to do without")
+        trained = plan.training.modality_dropout > 0.0
+        what = "the model was trained to do without" if trained else "its plan allows it, without modality dropout"
+        said.append(f"without {' and '.join(found.absent)}: {what}")
     return "; ".join(said)
 
 

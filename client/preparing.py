@@ -22,7 +22,7 @@ from client.data.splits import split_site
 from client.device import torch_device
 from client.site import Site
 from common.config import DataSection
-from common.errors import CaseReason, CaseRejected, RefusalCode, SiteRefusal
+from common.errors import CaseReason, CaseRejected, ConfigError, RefusalCode, SiteRefusal
 from common.plan import Plan, Terms
 
 Say = Callable[[str], None]
@@ -47,15 +47,18 @@ def prepare_site(
         say: hears of every case put aside and of the progress; nothing of it may leave the site.
 
     Raises:
-        DataError, ConfigError: the data cannot serve, or their labels do not fit the plan's.
-        SiteRefusal: cases-changed.
+        DataError, ConfigError: the data cannot serve.
+        SiteRefusal: labels-do-not-fit, cases-changed.
         StorageError: the cache or the state cannot be written.
         UserError: no such device.
     """
     where = torch_device(device)
     path = state / plan.fingerprint() / CASES_FILE
     listing = list_cases(data)
-    recipe = recipe_for(data, plan)
+    try:
+        recipe = recipe_for(data, plan)
+    except ConfigError as error:
+        raise SiteRefusal(RefusalCode.LABELS_DO_NOT_FIT, name, str(error)) from None
     pinned = pinned_cases(path)
     if pinned is None:
         pinned = _choose_cases(name, plan, listing, recipe, cache, say)

@@ -12,7 +12,7 @@ from client.data.case import Case, PreparedCase
 from client.data.preprocessing import Recipe, prepare
 from client.data.volume import read_image
 from client.ensemble import Member, predict_together
-from client.ensemble_checks import check_releases, prepared_alike, read_by
+from client.ensemble_checks import check_releases, prepared_alike, read_by, unseen_in_words, unseen_share
 from client.given_images import check_images, in_words
 from client.lesion_picture import lesion_picture
 from client.lesion_report import Lesion, lesions_csv, measure_lesions
@@ -46,7 +46,8 @@ class SegmentationSummary:
     Attributes:
         lesions: largest first.
         outside_brain, too_small: what the plan's clean-up took away.
-        remark: which sequences were made or done without; empty when all were given.
+        remark: which sequences were made or done without, and which model of an ensemble does not see all of the
+            brain; empty when there is nothing to say.
     """
 
     lesions: tuple[Lesion, ...]
@@ -102,7 +103,8 @@ def segment(
     check_releases(releases, images, disagreement)
     shares = [read_by(one, images) if also else images for one in releases]
     remarks = [
-        in_words(check_images(one.plan, share, brain_mask)) for one, share in zip(releases, shares, strict=True)
+        in_words(check_images(one.plan, share, brain_mask), one.plan)
+        for one, share in zip(releases, shares, strict=True)
     ]
     sources = [*images.values(), brain_mask]
     check_outputs([out, probability, disagreement], [report], [picture], sources)
@@ -113,6 +115,7 @@ def segment(
         for number, (one, share) in enumerate(zip(releases, shares, strict=True), start=1):
             alike = prepared_alike(one.plan, release.plan)
             own = case if alike else _prepare(one, share, brain_mask, brain_mask_command)
+            remarks.append(unseen_in_words(number, one.plan, unseen_share(case, own)))
             say(f"predicting on {device}" + (f", model {number} of {len(releases)}" if also else ""))
             yield Member(_network(one, device), one.plan, own)
 

@@ -64,6 +64,7 @@ class RefusalCode(StrEnum):
     MALFORMED = "malformed-message"
     NO_STATE = "no-state-folder"
     CASES_CHANGED = "cases-changed"
+    LABELS_DO_NOT_FIT = "labels-do-not-fit"
 
 
 class UpdateCode(StrEnum):

@@ -13,10 +13,14 @@ def what_runs(plan: Plan) -> list[str]:
     return [
         f"plan '{plan.name}', {plan.fingerprint()}",
         f"sites: {', '.join(plan.sites)}",
-        f"cases need {', '.join(plan.required_sequences)} and a segmentation of {', '.join(plan.labels)}; "
+        f"cases need {', '.join(plan.required_sequences)} and a segmentation of {', '.join(plan.labels)}"
+        f"{_or_coarser(plan)}; "
         f"{_may_lack(plan)}resampled to {spacing} mm here; {held_out}",
         f"{rounds} rounds of {training.steps} steps with {training.optimizer}, "
         f"{training.batch_size} patches of {patch} voxels, network {plan.model.name} {list(plan.model.widths)}",
+        f"loss {training.loss}{' on coarser outputs too' if plan.model.deep_supervision else ''}; patches drawn "
+        f"by '{training.sampling}'{_dropped(plan)}",
+        f"scores count {', '.join(plan.evaluation.tumour or plan.labels)}, in predictions {_finished(plan)}",
         f"each round within {plan.federation.deadline_s:g} s; {plan.federation.algorithm}, at least "
         f"{plan.federation.quorum:.0%} of the sites",
         "the code that runs is the one installed here; the delivered app bundle holds none and is never opened",
@@ -58,6 +62,29 @@ def _may_lack(plan: Plan) -> str:
     optional = f"{', '.join(plan.optional_sequences)} where a case has it; " if plan.optional_sequences else ""
     made = "subtraction made of t1 and t1c where a case lacks it; " if plan.preprocessing.make_subtraction else ""
     return optional + made
+
+
+def _or_coarser(plan: Plan) -> str:
+    """With one label there is nothing to be coarser about."""
+    return " (or coarser: label_map and unannotated in site.toml)" if len(plan.labels) > 1 else ""
+
+
+def _dropped(plan: Plan) -> str:
+    share = plan.training.modality_dropout
+    return f", each optional sequence emptied in {share:.0%} of them" if share > 0.0 else ""
+
+
+def _finished(plan: Plan) -> str:
+    """What becomes of a prediction before it is scored."""
+    spec = plan.postprocessing
+    places = {
+        "voxels": "cut off at the brain mask",
+        "lesions": "without lesions outside the brain",
+        "keep": "as they are, outside the brain too",
+    }
+    small = f", without lesions under {spec.min_lesion_mm3:g} mm3" if spec.min_lesion_mm3 > 0.0 else ""
+    mirrored = ", each a mean over 8 mirrorings" if plan.evaluation.mirror else ""
+    return places[spec.outside_brain] + small + mirrored
 
 
 def _megabytes(size_bytes: int) -> str:

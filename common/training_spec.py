@@ -1,8 +1,8 @@
 """A plan's settings of training: loss, sampling, augmentation, optimiser."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from common.numbers import Count, Fraction, NotNegative, Positive
 from common.schema import Frozen
@@ -54,12 +54,12 @@ class TrainingSpec(Frozen):
     tversky_alpha: NotNegative = 0.3
     tversky_beta: NotNegative = 0.7
     blob_weight: Positive = 0.5
-    size_weight_exponent: NotNegative = 0.5
+    size_weight_exponent: Annotated[float, Field(ge=0.0, le=2.0)] = 0.5  # float32 ends at a few times that
     foreground_share: Fraction = 0.33
     sampling: Literal["foreground", "small_lesions"] = "foreground"
     small_lesion_exponent: NotNegative = 0.5
     small_lesion_floor_mm3: Positive = 14.0
-    modality_dropout: Fraction = 0.0
+    modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # at 1 a sequence would never be learned
     augmentation: AugmentationSpec = AugmentationSpec()
     threads: Count = 1
     mixed_precision: Literal["auto", "on", "off"] = "auto"
@@ -80,6 +80,24 @@ class TrainingSpec(Frozen):
                     f"{setting} = {value:g} belongs to {field} = '{choice}', and {field} is "
                     f"'{getattr(self, field)}': leave it out, or choose '{choice}'"
                 )
+        return self
+
+    @property
+    def first_centred(self) -> int:
+        """Number, from 0, of a batch's first patch that is centred on a lesion; the batch's size where none is.
+
+        round(batch_size * (1 - foreground_share)), as nnU-Net: 1 of a batch of 2 at 0.33, and so the second is; of
+        a batch of 1 at 0.33 none is.
+        """
+        return round(self.batch_size * (1.0 - self.foreground_share))
+
+    @model_validator(mode="after")
+    def _lesions_are_drawn(self) -> "TrainingSpec":
+        if self.sampling == "small_lesions" and self.first_centred >= self.batch_size:
+            raise ValueError(
+                f"sampling = 'small_lesions' chooses what patches are centred on, and of a batch of "
+                f"{self.batch_size} at foreground_share = {self.foreground_share:g} none is: raise the share"
+            )
         return self
 
     @model_validator(mode="after")

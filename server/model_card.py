@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common.markdown import NONE, bullets, document, number, plain, section, table
+from common.markdown import NONE, bullets, code, document, number, plain, section, table
 from common.model_card import (
     NOTICE,
     Identity,
@@ -39,7 +39,7 @@ def model_card(plan: Plan, weights: Weights, history: Sequence[RoundRecord], met
         intended_use_section(),
         _data_section(plan, history),
         settings_section(plan),
-        _scores_section(metrics["validation"], fewest_shown(plan)),
+        _scores_section(metrics["validation"], plan),
         _missing_section(),
         limits_section(*_missing_work(history)),
         use_section(plan.sequences),
@@ -76,14 +76,15 @@ def _data_section(plan: Plan, history: Sequence[RoundRecord]) -> str:
     )
 
 
-def _scores_section(validation: Mapping[str, Any] | None, fewest: int) -> str:
+def _scores_section(validation: Mapping[str, Any] | None, plan: Plan) -> str:
     """The sites' sums on their validation patients, pooled, with intervals."""
+    fewest = fewest_shown(plan)
     if validation is None:
         return section("Scores", f"None: the model was validated on fewer than {fewest} patients, or on none.")
+    lesions = _lesion_rows(validation)
     rows = [
         ("Dice, mean over patients", validation["dice"], 3),
-        ("lesion sensitivity", validation["lesion_sensitivity"], 3),
-        *((f"of lesions {_BANDS[band]}", one, 3) for band, one in validation["sensitivity_by_volume"].items()),
+        *lesions,
         ("false positives per scan, mean over patients", validation["fp_per_scan"], 2),
     ]
     hidden = validation["suppressed_sites"]
@@ -97,12 +98,27 @@ def _scores_section(validation: Mapping[str, Any] | None, fewest: int) -> str:
             ),
             [(name, _with_ends(one, digits), str(one["units"])) for name, one, digits in rows],
         ),
+        ""
+        if lesions
+        else f"No sensitivity is shown: with {code('smallest_cell')} = {plan.evaluation.smallest_cell} the sites "
+        f"may have told of lesions of fewer than {fewest} patients.",
         f"Of the model that came into round {validation['of_the_model_that_came_into_round']}, an older one than "
         "the released. Validation exams are no test: settings may have been chosen on them. Means have Student's "
         "t interval over patients, sensitivities Wilson's over lesions, as if a patient's lesions were "
         f"independent; n counts them. {hidden} site(s) have too few validation patients to report on; a site "
         "with too few of a size leaves that size out.",
     )
+
+
+def _lesion_rows(validation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], int]]:
+    """Sensitivity, whole and by class of volume; nothing where the release does not hold it."""
+    if validation["lesion_sensitivity"] is None:
+        return []
+    by_volume = validation["sensitivity_by_volume"]
+    return [
+        ("lesion sensitivity", validation["lesion_sensitivity"], 3),
+        *((f"of lesions {_BANDS[band]}", one, 3) for band, one in by_volume.items()),
+    ]
 
 
 def _with_ends(one: Mapping[str, Any], digits: int) -> str:

@@ -9,6 +9,7 @@ from common.durable import write_durably
 from common.errors import EnrollmentError
 from common.identity import Domain, IdentityKey
 from common.lock import exclusive
+from common.plan import Plan
 from common.release import SIGNATURE, read_files, write_release
 from common.signed_release import texts_of, weights_of
 from common.wire import Envelope, ReleaseBody, SignedBody, describe, new_nonce
@@ -84,25 +85,31 @@ def _metrics(history: Sequence[RoundRecord], kept: KeptPlan) -> Mapping[str, JSO
         "status": str(run_status(history, kept.plan.federation.rounds)),
         "rounds": len(history),
         "sites": list(kept.plan.sites),
-        "validation": _validation(history, fewest_shown(kept.plan)),
+        "validation": _validation(history, kept.plan),
         "trained_on": "data at the sites of the federation; see plan.json",
     }
 
 
-def _validation(history: Sequence[RoundRecord], least: int) -> Mapping[str, JSON] | None:
-    """All sites' figures of the last round that was validated; None when of fewer patients than `least`."""
-    figures = latest_figures(history)
+def _validation(history: Sequence[RoundRecord], plan: Plan) -> Mapping[str, JSON] | None:
+    """All sites' figures of the last round that was validated; None when of too few patients to be shown.
+
+    How many patients have the lesions of a class, no site tells. That they are enough follows from the plan's
+    `smallest_cell`; where this is smaller than what a release may show, nothing that counts lesions is in it.
+    """
+    figures, least = latest_figures(history), fewest_shown(plan)
     if figures is None or figures.patients < least:
         return None
+    shows_lesions = plan.evaluation.smallest_cell >= least
+    by_volume = {band: one.to_dict() for band, one in figures.by_volume.items()}
     return {
         "of_the_model_that_came_into_round": figures.round,
         "suppressed_sites": figures.suppressed_sites,
         "patients": figures.patients,
         "cases": figures.cases,
         "dice": figures.dice.to_dict(),
-        "lesion_sensitivity": figures.sensitivity.to_dict(),
+        "lesion_sensitivity": figures.sensitivity.to_dict() if shows_lesions else None,
         "fp_per_scan": figures.fp_per_scan.to_dict(),
-        "sensitivity_by_volume": {band: one.to_dict() for band, one in figures.by_volume.items()},
+        "sensitivity_by_volume": by_volume if shows_lesions else None,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from common.errors import UserError
+from common.errors import OutputError, UserError
 from simulation.comparison_cli import as_text
 
 
@@ -68,6 +68,7 @@ def rescore(
 
     overrides = parse_settings(settings or [])
     folders = (run_dir, *(also or ()))
+    check_out(out, folders)
     single = tuple(TrainedModel(folder, arm) for folder in folders)
     models = tuple(model for folder in folders for model in local_models(folder)) if ensemble else single
     own = read_arm(run_dir, against or arm)
@@ -81,6 +82,20 @@ def rescore(
         cases = [score.to_dict() for score in scores]
         write_durably(out, json.dumps({**found, "scores": cases}, indent=1, allow_nan=False).encode())
     print(json.dumps(found, allow_nan=False) if as_json else as_text(found))
+
+
+def check_out(out: Path | None, folders: Sequence[Path]) -> None:
+    """Refuse, before any work, a file that cannot be written, or that may be one of a run's own.
+
+    Raises:
+        OutputError: no such folder, no permission, or a place within a run's folder.
+    """
+    from client.output_paths import check_outputs
+
+    check_outputs((), (out,), (), ())
+    for folder in folders:
+        if out is not None and folder.resolve() in out.resolve().parents:
+            raise OutputError(f"{out}: lies in the folder of the run {folder}; write it elsewhere")
 
 
 def parse_settings(options: Sequence[str]) -> dict[str, object]:

@@ -35,7 +35,8 @@ Overrides = Mapping[str, object]
 """Settings by dotted name: {"evaluation.mirror": True, "postprocessing.min_lesion_mm3": 10.0}."""
 
 _AFTER_TRAINING = ("evaluation", "postprocessing")
-_ONLY_WHILE_TRAINING = ("evaluation.validate_every",)
+_NOT_OF_A_FINISHED_MODEL = ("evaluation.validate_every", "evaluation.smallest_cell")
+_WHAT_A_LESION_IS = "evaluation.tumour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +139,29 @@ def with_overrides(plan: Plan, overrides: Overrides) -> Plan:
     """
     values = plan.model_dump(mode="json")
     for name, value in overrides.items():
+        require_after_training(name)
         section, _, setting = name.partition(".")
-        if section not in _AFTER_TRAINING or not setting or name in _ONLY_WHILE_TRAINING:
-            raise ConfigError(
-                f"{name}: does not act on a finished model, only settings of {' and '.join(_AFTER_TRAINING)} do; "
-                "run an experiment that has it instead"
-            )
         values[section][setting] = value
     return validate(Plan, values, "changed settings")
+
+
+def require_after_training(name: str) -> None:
+    """Return if a setting acts on a finished model and leaves the lesions as they are that it is judged on.
+
+    Raises:
+        ConfigError: it acts earlier, or says what counts as a lesion.
+    """
+    section, _, setting = name.partition(".")
+    if section not in _AFTER_TRAINING or not setting or name in _NOT_OF_A_FINISHED_MODEL:
+        raise ConfigError(
+            f"{name}: does not act on a finished model, only settings of {' and '.join(_AFTER_TRAINING)} do; "
+            "run an experiment that has it instead"
+        )
+    if name == _WHAT_A_LESION_IS:
+        raise ConfigError(
+            f"{name}: says what counts as a lesion, and scores on other lesions do not compare; run an experiment "
+            "that has it instead"
+        )
 
 
 def _prepared(folder: Path) -> Prepared:

@@ -59,7 +59,8 @@ def table_of_lesions(cases: Sequence[PreparedCase], spec: TrainingSpec) -> Lesio
         return None
     edges = [case.grid.voxel_volume_mm3 for case in cases]
     volume_mm3 = voxels * np.repeat(edges, [len(own) for own in counts])
-    weight = np.maximum(volume_mm3, spec.small_lesion_floor_mm3) ** -spec.small_lesion_exponent
+    size = np.maximum(volume_mm3, spec.small_lesion_floor_mm3)
+    weight = (size / size.min()) ** -spec.small_lesion_exponent  # a steep power leaves the smallest its 1
     return LesionTable(
         cases=tuple(cases),
         numbers=numbers,

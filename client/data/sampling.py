@@ -159,10 +159,9 @@ def draw_places(
     With `lesions` a forced patch is centred on a random voxel of a lesion that is drawn from these, and its case
     is that lesion's.
     """
-    first_forced = round(spec.batch_size * (1.0 - spec.foreground_share))
     places = []
     for sample in range(spec.batch_size):
-        forced = sample >= first_forced
+        forced = sample >= spec.first_centred
         centre: npt.NDArray[np.int32] | None
         if forced and lesions is not None:
             case, centre = lesions.draw(rng)

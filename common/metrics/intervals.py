@@ -45,7 +45,8 @@ class Interval:
 
     Attributes:
         estimate: on all units; None when undefined (no case, no lesion, a ratio to 0).
-        low, high: ends of the interval; None with fewer than two units, where nothing can be resampled.
+        low, high: ends of the interval; None where fewer than two units tell of it, so that nothing can be
+            resampled: one patient with all the lesions of a size would else give an interval of no width.
         units: patients (or seeds) behind it.
     """
 
@@ -81,7 +82,9 @@ def bootstrap_intervals(
     sums = _sums_by_patient(models, patients)
     drawn = _resample(sums, rng, replicates)
     return {
-        name: _interval(_statistic(sums.sum(axis=0), name), _statistic(drawn, name), len(patients))
+        name: _interval(
+            _statistic(sums.sum(axis=0), name), _statistic(drawn, name), len(patients), _telling(sums, name)
+        )
         for name in STATISTICS
     }
 
@@ -111,7 +114,10 @@ def paired_intervals(
         ours, theirs = _statistic(values[..., :split, :], name), _statistic(values[..., split:, :], name)
         return _compare(ours, theirs, comparison)
 
-    return {name: _interval(compared(totals, name), compared(drawn, name), len(patients)) for name in STATISTICS}
+    return {
+        name: _interval(compared(totals, name), compared(drawn, name), len(patients), _telling(sums, name))
+        for name in STATISTICS
+    }
 
 
 def ratio_intervals(
@@ -134,7 +140,10 @@ def ratio_intervals(
     totals, drawn = sums.sum(axis=0), _resample(sums, rng, replicates)
     return {
         name: _interval(
-            _divide(totals[row, 0], totals[row, 1]), _divide(drawn[:, row, 0], drawn[:, row, 1]), len(sums)
+            _divide(totals[row, 0], totals[row, 1]),
+            _divide(drawn[:, row, 0], drawn[:, row, 1]),
+            len(sums),
+            int(np.count_nonzero(sums[:, row, 1])),
         )
         for row, name in enumerate(names)
     }
@@ -204,6 +213,11 @@ def _statistic(totals: _Floats, name: str) -> _Floats:
     return _divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
 
 
+def _telling(sums: _Floats, name: str) -> int:
+    """How many patients tell of a statistic: those who have a lesion of the size, say, in any model's eyes."""
+    return int(np.count_nonzero((sums[:, :, _SUMS.index(_RATIOS[name][1])] != 0).any(axis=1)))
+
+
 def _compare(first: _Floats, second: _Floats, comparison: Comparison) -> _Floats:
     return np.asarray(first - second) if comparison == "difference" else _divide(first, second)
 
@@ -214,10 +228,10 @@ def _divide(numerator: _Floats, denominator: _Floats) -> _Floats:
     return quotient
 
 
-def _interval(estimate: _Floats, drawn: _Floats, units: int) -> Interval:
+def _interval(estimate: _Floats, drawn: _Floats, units: int, telling: int) -> Interval:
     value = None if np.isnan(estimate) else float(estimate)
     defined = drawn[~np.isnan(drawn)]
-    if value is None or units < 2 or defined.size == 0:
+    if value is None or telling < 2 or defined.size == 0:
         return Interval(value, None, None, units)
     low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Interval(value, float(low), float(high), units)

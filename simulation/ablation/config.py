@@ -13,6 +13,7 @@ from common.errors import ConfigError, UserError
 from common.schema import Frozen, canonical_json
 from simulation.ablation.settings import with_settings
 from simulation.config import Experiment, experiment_of
+from simulation.rescoring import require_after_training
 
 BASE = "base"
 Kind: TypeAlias = Literal["train", "predict", "ensemble"]
@@ -166,7 +167,18 @@ def _row_experiment(
         raise ConfigError(f"{where}: training.threads is the same in all rows, which share their worker processes")
     if row.kind == "train" and row.set == {}:
         raise ConfigError(f"{where}: changes nothing; give its settings in set")
+    if row.kind != "train":
+        for name in row.set:
+            _require_rescorable(name, where)
     return experiment
+
+
+def _require_rescorable(name: str, where: str) -> None:
+    """Refuse now what could only be refused when the base has been trained."""
+    try:
+        require_after_training(name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _seeds(base: Experiment, row: Row, section: AblationSection) -> tuple[int, ...]:

@@ -74,11 +74,15 @@ def training_effect(
 ) -> dict[str, Interval]:
     """Ours minus theirs of every measure, for models of trainings of their own.
 
+    A model without the measure (one that marks nothing has no precision) is no training of it.
+
     Raises:
-        ValueError: the models were not judged on the same patients.
+        ValueError: the models were not judged on the same patients, exams and lesions.
     """
     return {
-        measure: join(patients, _half_width(noise[measure], len(ours), len(theirs)))
+        measure: join(
+            patients, _half_width(noise[measure], len(_known(ours, measure)), len(_known(theirs, measure)))
+        )
         for measure, patients in _over_patients(ours, theirs, seed).items()
     }
 
@@ -87,7 +91,7 @@ def prediction_effect(ours: Sequence[Scores], theirs: Sequence[Scores], seed: in
     """Ours minus theirs of every measure, where place by place both are of the same model.
 
     Raises:
-        ValueError: the models were not judged on the same patients, or are not as many.
+        ValueError: the models were not judged on the same patients, exams and lesions, or are not as many.
     """
     effects = {}
     for measure, patients in _over_patients(ours, theirs, seed).items():
@@ -109,11 +113,29 @@ def join(patients: Interval, half_width: float | None) -> Interval:
 
 def _over_patients(ours: Sequence[Scores], theirs: Sequence[Scores], seed: int) -> dict[str, Interval]:
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0xAB1A]))
-    return paired_intervals(ours, theirs, "difference", rng)
+    intervals = paired_intervals(ours, theirs, "difference", rng)  # says first which patient is not in both
+    _require_same_lesions([*ours, *theirs])
+    return intervals
+
+
+def _require_same_lesions(models: Sequence[Scores]) -> None:
+    """Sensitivity to other lesions, as after a change of the labels or of the data, is another measure."""
+    first, *others = (
+        {(case.site, case.exam): [lesion.volume_mm3 for lesion in case.lesions] for case in scores}
+        for scores in models
+    )
+    for other in others:
+        odd = sorted(key for key in {*first, *other} if first.get(key) != other.get(key))
+        if odd:
+            site, exam = odd[0]
+            raise ValueError(
+                f"exam {exam} of site {site} was judged on other reference lesions, or in one arm only "
+                f"({len(odd)} such exams): compare like with like"
+            )
 
 
 def _half_width(noise: Noise, ours: int, theirs: int) -> float | None:
-    if noise.sd is None:
+    if noise.sd is None or not (ours and theirs):
         return None
     factor = float(stats.t.ppf((1 + LEVEL) / 2, noise.degrees_of_freedom))
     return factor * noise.sd * math.sqrt(1 / ours + 1 / theirs)

@@ -32,7 +32,8 @@ def headline(table: Mapping[str, Any], folder: Path) -> str:
     wide = max(len(row["name"]) for row in table["rows"])
     lines = [f"{table['name']}: {table['patients']} patients, {_lesions(table)}; change against the base:"]
     for row in table["rows"]:
-        lines.append(f"{row['name']:<{wide}}  {row['verdict']}")
+        other = "" if row["against"] in (None, "base") else f" (against {row['against']})"
+        lines.append(f"{row['name']:<{wide}}  {row['verdict']}{other}")
         if row["effects"]:
             cells = [f"{title} {change_text(row, name)}" for name, title in _IN_THE_TERMINAL.items()]
             lines.append(f"{'':<{wide}}  {', '.join(cells)}")

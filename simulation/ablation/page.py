@@ -6,7 +6,7 @@ from typing import Any
 
 from common.metrics.intervals import Interval
 from simulation.ablation.figure import draw_forest
-from simulation.ablation.table import MEASURES, direction_of
+from simulation.ablation.table import MEASURES, UNKNOWN, direction_of
 from simulation.report.markup import NONE, escape, number, rate, section, signed, signed_rate, span, table
 from simulation.report.page import DISCLAIMER, page
 
@@ -41,13 +41,17 @@ def ablation_page(found: Mapping[str, Any], config_text: str) -> str:
 
 def _headline(found: Mapping[str, Any]) -> str:
     told = {"better": 0, "worse": 0, "neither": 0}
-    for row in (row for row in found["rows"] if row["effects"]):
-        ways = {direction_of(name, Interval(**row["effects"][name])) for name in MEASURES}
+    compared = [row for row in found["rows"] if row["against"] is not None]
+    for row in (row for row in compared if row["effects"]):
+        intervals = {name: Interval(**row["effects"][name]) for name in MEASURES}
+        ways = {direction_of(name, interval) for name, interval in intervals.items() if interval.low is not None}
         told["better"] += 1 in ways
         told["worse"] += -1 in ways
         told["neither"] += ways == {0}
-    waiting = sum(row["status"] in ("not run", "failed") for row in found["rows"])
+    waiting = sum(row["status"] in ("not run", "failed") for row in compared)
+    unjudged = sum(row["verdict"] == UNKNOWN or not row["effects"] for row in compared) - waiting
     left = f" {waiting} did not run or failed." if waiting else ""
+    left += f" {unjudged} cannot be judged." if unjudged else ""
     return (
         f"Of {len(found['rows']) - 1} rows {told['better']} gained in some measure, {told['worse']} lost in some, "
         f"and {told['neither']} did nothing that can be told here.{left}"

@@ -102,7 +102,11 @@ def _train_once(experiment: Experiment, prepared: Prepared, means: Means) -> tup
     save_prepared(prepared, means.folder)
     result = run_in_process(experiment, prepared, means)
     if result.status is RunStatus.FAILED:
-        raise FedmetsError(f"seed {experiment.seed}: no round met its quorum; sites.log tells why")
+        where = means.folder.relative_to(means.folder.parents[2])
+        raise FedmetsError(
+            f"seed {experiment.seed}: no round met its quorum; {LOG_FILE} tells why; once that is mended, remove "
+            f"{where} to train it anew"
+        )
     candidate = Candidate(_ARM, result.model.weights)
     with means.stopwatch.part("evaluate"):
         scores = score_candidates(prepared, (candidate,), means.folder, means.workers, means.progress)

@@ -7,11 +7,11 @@ from typing import Any
 
 from common.errors import FedmetsError, StorageError
 from server.records import RunStatus
-from simulation.ablation.config import Ablation, PlannedRow
+from simulation.ablation.config import BASE, Ablation, PlannedRow
 from simulation.ablation.output import headline, write_table
 from simulation.ablation.results import RowResult, read_row, write_row
 from simulation.ablation.rows import Setup, run_row, steps_done, steps_of
-from simulation.ablation.table import Failed, build_table, failure_of, unfinished
+from simulation.ablation.table import OUT_OF_MEMORY, Failed, build_table, failure_of, unfinished
 from simulation.folder import claim_folder
 from simulation.logs import LOG_FILE
 from simulation.pool import Workers
@@ -59,7 +59,10 @@ def run_ablation(ablation: Ablation, folder: Path, names: Sequence[str], progres
 
 
 def _known(ablation: Ablation, folder: Path) -> dict[str, RowResult | Failed]:
-    """What earlier calls finished, and rows of other settings, which are refused; the base's refusal is raised."""
+    """What earlier calls finished, and rows of other settings, which are refused; the base's refusal is raised.
+
+    Where the base is to be trained again, predictions with its old models are no longer what they are said to be.
+    """
     known: dict[str, RowResult | Failed] = {}
     for row in (ablation.base, *ablation.rows):
         try:
@@ -69,7 +72,7 @@ def _known(ablation: Ablation, folder: Path) -> dict[str, RowResult | Failed]:
                 raise
             known[row.name] = failure_of(error)
             continue
-        if found is not None:
+        if found is not None and (row.row.kind == "train" or BASE in known):
             known[row.name] = found
     return known
 
@@ -87,7 +90,7 @@ def _run(row: PlannedRow, setup: Setup) -> RowResult | Failed:
         found = run_row(row, setup)
     except StorageError:
         raise  # nobody else would find room either
-    except FedmetsError as error:
+    except (FedmetsError, *OUT_OF_MEMORY) as error:
         if row is setup.ablation.base:
             raise
         failed = failure_of(error)

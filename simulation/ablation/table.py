@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import FedmetsError
+import torch
+
 from common.metrics.detection import MATCHING_RULE
 from common.metrics.intervals import LEVEL, STATISTICS, Interval
 from common.metrics.scores import summarise
@@ -33,6 +34,8 @@ MEASURES = {
 _LESS_IS_BETTER = ("fp_per_scan",)
 NOTHING = "does nothing that can be told here"
 UNKNOWN = "cannot be judged: no interval"
+OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+"""What prediction may raise; in training the sites' own edge catches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,8 @@ def unfinished(rows: Sequence[PlannedRow], outcomes: Outcomes) -> tuple[str, ...
     )
 
 
-def failure_of(error: FedmetsError) -> Failed:
+def failure_of(error: Exception) -> Failed:
     """One line of what kept a row from its end."""
+    if isinstance(error, OUT_OF_MEMORY):
+        return Failed("out of memory; set a smaller evaluation.window_batch, or take fewer --workers")
     return Failed(" ".join(str(error).split()))

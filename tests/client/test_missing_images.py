@@ -20,7 +20,13 @@ from common.weights import pack
 from tests.client.segmentation_case import LESION_MM3, PLAN, scan, threshold_network
 
 CPU = torch.device("cpu")
-UNION = Plan.model_validate({**PLAN.model_dump(), "optional_sequences": ("flair",)})
+UNION = Plan.model_validate(
+    {
+        **PLAN.model_dump(),
+        "optional_sequences": ("flair",),
+        "training": {"patch_size": (32, 32, 32), "modality_dropout": 0.2},
+    }
+)
 SUBTRACTED = Plan.model_validate(
     {
         **PLAN.model_dump(),
@@ -122,5 +128,5 @@ def test_what_is_said_names_everything_that_was_not_given(tmp_path: Path) -> Non
     images = {name: tmp_path / name for name in ("t1c", "t1")}
     for path in images.values():
         path.write_text(path.name)
-    said = in_words(check_images(plan, images, None))
-    assert said == "subtraction made of t1c and t1; without t2: the model was trained to do without"
+    said = in_words(check_images(plan, images, None), plan)
+    assert said == "subtraction made of t1c and t1; without t2: its plan allows it, without modality dropout"

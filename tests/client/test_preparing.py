@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +120,27 @@ def test_a_case_that_changed_ends_the_work_until_it_is_approved_anew(
     after = prepare(folder)
     assert (exams(after) == exams(before)) == (change == "altered")
     assert pinned(folder) != list_before
+
+
+@pytest.mark.parametrize(
+    ("labels", "label_map", "words"),
+    [
+        (("tumour",), {1: 1, 2: 2}, "2 = 2 goes beyond the plan's 1 label"),
+        (("netc", "et"), {1: ("netc", "et"), 2: "oedema"}, "names 'oedema', the plan has"),
+        (("netc", "et"), {1: "et"}, "none of its label values is netc, which the plan segments"),
+    ],
+)
+def test_labels_that_cannot_serve_a_plan_are_a_refusal_of_their_own(
+    folder: Path, labels: tuple[str, ...], label_map: dict[int, Any], words: str
+) -> None:
+    data = DataSection.model_validate(
+        {"adapter": "nifti_folders", "root": folder, "sequences": {"t1c": "t1c.nii.gz"}, "label_map": label_map}
+    )
+    plan = PLAN.model_copy(update={"labels": labels})
+    with pytest.raises(SiteRefusal, match=words) as refused:
+        prepare_site("north", plan, data, "cpu", folder / "cache", folder / "plans", lambda _: None)
+    assert refused.value.code == "labels-do-not-fit"
+    assert not (folder / "plans").exists() and not (folder / "cache").exists()
 
 
 def test_a_damaged_list_is_refused(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A released model reaches a hospital only with the word of the aggregator that it joined."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 
 from client.releases import fetch_release
 from common.errors import EnrollmentError, ModelRefused, TrustCode, TrustError
+from common.plan import EvaluationSpec
 from common.release import open_release
 from common.wire import StandingBody, read_body
 from server.cli import run_checks
 from server.releasing import release_model, sealed_release
 from server.rounds import run_federation
 from server.run_folder import RunFolder
-from tests.server.builders import make_update, open_run
+from tests.server.builders import FakeLink, make_update, open_run
 from tests.trust import DAY_0, make_lab
 from tests.wired import BUNDLE, Wired, wire
 
@@ -104,6 +106,21 @@ def test_what_the_federation_says_of_the_model_are_its_sites_sums(lab: Wired, tm
     assert (validation["patients"], validation["cases"], validation["suppressed_sites"]) == (4 * 6, 4 * 7, 0)
     dice = validation["dice"]
     assert np.allclose((dice["estimate"], dice["low"], dice["high"]), (0.75, 0.68774, 0.81226), atol=1e-5)
+
+
+def test_lesions_that_may_be_of_fewer_than_five_patients_are_in_no_release(lab: Wired, tmp_path: Path) -> None:
+    """Under smallest_cell = 1 a class of lesions may be one patient's, and nobody here can know."""
+    plan = lab.plan.model_copy(update={"evaluation": EvaluationSpec(smallest_cell=1)})
+    lenient = replace(lab.kept, body=lab.kept.body.model_copy(update={"plan": plan}))
+    run = RunFolder(lab.lab.server, lenient.body.plan_id)
+    run.make()
+    run_federation(open_run(plan, run.path), FakeLink(), lambda record: None)
+    release_model(lab.lab.server, lenient, tmp_path / "model", lab.lab.server.identity(None), DAY_0)
+    validation = json.loads((tmp_path / "model" / "metrics.json").read_text())["validation"]
+    assert validation["patients"] == 24
+    assert (validation["lesion_sensitivity"], validation["sensitivity_by_volume"]) == (None, None)
+    card = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
+    assert "No sensitivity is shown" in card and "0.600" not in card
 
 
 def test_the_card_of_a_federation_travels_with_its_model(lab: Wired, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,22 @@ def test_two_models_give_mean_disagreement_and_how_many_find_each_lesion(segment
     (row,) = csv.DictReader((folder / "l.csv").read_text().splitlines())
     assert (row["found_by_models"], row["models"]) == ("2", "2")
     assert (folder / "l.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_whose_image_ends_in_the_brain_is_told_of(
+    segment: Command, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lesion lies where flair has ended: one model says 0, and the mean of two does not mark it."""
+    write_model(folder / "by-flair", edited(sequences=("flair",)))
+    assert "does not see" not in segment("finder", "--also=by-flair")[1]
+    short = nib.load(folder / "flair.nii.gz").slicer[:, :, :13]
+    nib.save(short, folder / "short.nii.gz")
+    images = ["--image=t1c=t1c.nii.gz", "--image=flair=short.nii.gz"]
+    assert (
+        run_app(app, "fedmets-site", ["segment", "finder", "--also=by-flair", *images, "--out=mask.nii.gz"]) == 0
+    )
+    told = capsys.readouterr().out
+    assert re.search(r"model 2 does not see [3-6]\d% of the brain, where flair ends, and says 0 there", told)
 
 
 def test_a_lesion_that_one_of_two_models_finds_is_said_to_be(segment: Command, folder: Path) -> None:

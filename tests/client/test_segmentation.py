@@ -149,5 +149,31 @@ def test_probability_to_mask_by_hand() -> None:
     assert mask.ravel().tolist() == [0, 1, 1, 2, 0]
 
 
+@pytest.mark.parametrize(
+    ("classes", "threshold", "expected"),
+    [
+        ((0.35, 0.35), 0.5, 1),  # background 0.3
+        ((0.3, 0.3), 0.5, 0),  # background 0.4
+        ((0.1, 0.25, 0.45), 0.5, 3),
+        ((0.45, 0.45), 0.8, 1),  # 0.45 of 0.55 is 0.82
+        ((0.4, 0.4), 0.8, 0),  # 0.4 of 0.6 is 0.67
+    ],
+)
+def test_a_class_is_held_against_background_and_not_against_other_classes(
+    classes: tuple[float, ...], threshold: float, expected: int
+) -> None:
+    probabilities = np.array(classes, np.float32).reshape(-1, 1, 1, 1)
+    assert probability_to_mask(probabilities, threshold).item() == expected
+
+
+def test_at_a_half_the_likeliest_of_all_wins_and_one_class_is_compared_itself() -> None:
+    rng = np.random.default_rng(0)
+    several = rng.dirichlet(np.ones(4), size=(9, 8, 7)).astype(np.float32).transpose(3, 0, 1, 2)
+    np.testing.assert_array_equal(probability_to_mask(several[1:], 0.5), several.argmax(axis=0))
+    one = rng.random((1, 9, 8, 7), np.float32)
+    for threshold in (0.1, 0.3, 0.5, 0.7):
+        np.testing.assert_array_equal(probability_to_mask(one, threshold), one[0] >= threshold)
+
+
 def _flair(folder: Path) -> dict[str, Path]:
     return {"flair": scan(folder / "flair.nii.gz", "LAS", (2.0, 2.0, 4.0))}

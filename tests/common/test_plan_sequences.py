@@ -35,7 +35,7 @@ def test_channels_follow_the_plans_order_and_some_sequence_is_required() -> None
             "'t1c', the first of sequences, .*: put a sequence that every case has",
         ),
         ({"optional_sequences": ()}, "modality_dropout = 0.25 drops optional sequences and there are none"),
-        ({"training": {"modality_dropout": 1.5}}, "less than or equal to 1"),
+        ({"training": {"modality_dropout": 1.5}}, "less than 1"),
         ({"sequences": ("t1c", "flair"), "optional_sequences": ("flair",)}, "add 'subtraction' to sequences"),
         (
             {"sequences": ("subtraction", "flair"), "optional_sequences": ("flair",)},

@@ -102,6 +102,12 @@ def test_one_row_then_an_interruption_then_the_whole_table(
     trained = json.loads((out / "rows/slow/seed-3/scores/federated.json").read_bytes())["model_sha256"]
     assert trained != json.loads((out / "rows/base/seed-3/scores/federated.json").read_bytes())["model_sha256"]
 
+    (out / "rows/base/row.json").unlink()  # then what the base's models predicted is asked of them again
+    code, lines, err = ablate(capsys, config, "--out", out, "--json")
+    steps = [event["text"] for event in map(json.loads, lines) if event["event"] == "step"]
+    assert (code, sorted(steps)) == (0, ["low threshold, seed 3", "low threshold, seed 4", "together"])
+    assert rows_of(out)["slow"] == rows["slow"]
+
 
 def test_a_row_that_fails_does_not_stop_the_others(
     tmp_path: Path, cohort: Path, capsys: pytest.CaptureFixture[str]
@@ -123,6 +129,7 @@ set = { "federation.weighting" = "equal" }
     code, lines, err = ablate(capsys, ablation_config(tmp_path, cohort, rows), "--out", out, "--workers", "1")
     assert code == 3
     assert "row 'hopeless' failed: seed 3: no round met its quorum" in err
+    assert "remove rows/hopeless/seed-3 to train it anew" in " ".join(err.split())
     found = rows_of(out)
     assert (found["hopeless"]["status"], found["equal"]["status"]) == ("failed", "completed")
     assert found["equal"]["verdict"] == "cannot be judged: no interval"  # one training has no noise to see

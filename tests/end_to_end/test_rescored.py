@@ -129,6 +129,8 @@ def test_the_command_says_what_changed_and_by_how_much(
     [
         ({"training.steps": 5}, "training.steps: does not act on a finished model"),
         ({"evaluation.validate_every": 5}, "evaluation.validate_every: does not act on a finished model"),
+        ({"evaluation.smallest_cell": 2}, "evaluation.smallest_cell: does not act on a finished model"),
+        ({"evaluation.tumour": ["tumour"]}, "evaluation.tumour: says what counts as a lesion"),
         ({"postprocessing": {}}, "postprocessing: does not act on a finished model"),
         ({"postprocessing.smallest": 5}, "unknown key 'postprocessing.smallest'"),
         ({"evaluation.mirror": "yes"}, "'evaluation.mirror': "),
@@ -196,6 +198,17 @@ def test_a_run_of_another_spacing_and_network_is_averaged_in(undisturbed: Ran, t
     together = scored(undisturbed.folder, {}, fine, TrainedModel(coarse.folder))
     assert [one["exam"] for one in together] == [one["exam"] for one in own_scores(undisturbed.folder)]
     assert scored(undisturbed.folder, {}, TrainedModel(coarse.folder)) == own_scores(coarse.folder)
+
+
+def test_a_runs_own_files_are_not_written_over(
+    undisturbed: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = undisturbed.folder / "scores" / "federated.json"
+    before = own.read_bytes()
+    for out, told in ((own, "lies in the folder of the run"), (tmp_path / "no" / "x.json", "create it first")):
+        assert run_app(app, "fedmets-sim", ["rescore", str(undisturbed.folder), "--out", str(out)]) == 2
+        assert told in capsys.readouterr().err
+    assert own.read_bytes() == before
 
 
 def test_settings_are_read_as_toml_and_else_as_text() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import FailureCode, RefusalCode, UpdateCode
+from common.metrics.scores import VOLUME_BANDS
 from common.protocol import LesionCounts, SiteFailed, SiteRefused, SiteReply, SiteUpdate
 from common.weights import Weights
 from server.aggregation.mean import WeightedMean
@@ -64,6 +65,11 @@ def test_every_site_of_the_plan_has_one_outcome() -> None:
         {"incoming": replace(SUMS, cases=5)},  # fewer than patients
         {"incoming": replace(SUMS, dice_squared=3.0)},  # below 4.5^2 / 6
         {"incoming": replace(SUMS, false_positives_squared=1.4)},
+        {"incoming": replace(SUMS, false_positives_squared=9.1)},  # above 3^2, if one patient had them all
+        {"incoming": replace(SUMS, false_positives_squared=1.7e308)},  # an interval from here to infinity
+        {"incoming": replace(SUMS, lesions=None)},  # yet eleven of one class
+        {"incoming": replace(SUMS, lesions=LesionCounts(12, 6))},  # one in the other classes, two of it found
+        {"incoming": replace(SUMS, by_volume=dict.fromkeys(VOLUME_BANDS, LesionCounts(6, 4)))},  # 18 of 20
     ],
 )
 def test_counts_of_the_wrong_kind_cost_their_site_only(changes: dict[str, object]) -> None:

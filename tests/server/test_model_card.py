@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from common.metrics.intervals import Interval
+from common.plan import EvaluationSpec
 from common.weights import Weights
 from server.model_card import model_card
 from server.records import Outcome, Participation, RoundRecord
@@ -53,6 +54,25 @@ def test_a_number_that_a_site_kept_to_itself_is_not_shown_nor_the_total() -> Non
     counts: dict[str, int | None] = dict(zip(plan.sites, (9, None, 8, 30), strict=True))
     card = model_card(plan, WEIGHTS, history(counts), {"status": "completed", "validation": None})
     assert [rows_of(card, site)[0] for site in (*counts, "**all sites**")] == ["9", "–", "8", "30", "–"]
+
+
+def test_without_sensitivities_the_card_says_why() -> None:
+    plan = make_plan().model_copy(update={"evaluation": EvaluationSpec(smallest_cell=2)})
+    validation = {
+        "of_the_model_that_came_into_round": 2,
+        "suppressed_sites": 0,
+        "patients": 7,
+        "cases": 8,
+        "dice": Interval(0.75, 0.7, 0.8, 7).to_dict(),
+        "lesion_sensitivity": None,
+        "fp_per_scan": Interval(1.125, 0.5, 1.75, 7).to_dict(),
+        "sensitivity_by_volume": None,
+    }
+    metrics = {"status": "completed", "validation": validation}
+    card = model_card(plan, WEIGHTS, history(dict.fromkeys(plan.sites, 6)), metrics)
+    assert rows_of(card, "Dice, mean over patients") == ["0.750 (0.700 to 0.800)", "7"]
+    assert "lesion sensitivity |" not in card
+    assert "with `smallest_cell` = 2 the sites may have told of lesions of fewer than 5 patients" in card
 
 
 def test_the_sums_are_pooled_and_missing_work_is_said() -> None:

@@ -37,6 +37,12 @@ def test_probabilities_follow_the_formula() -> None:
     np.testing.assert_allclose(table.probability, weight / weight.sum())
 
 
+def test_a_steep_power_draws_the_smallest_and_not_nothing() -> None:
+    table = table_of_lesions([cubes("a", 4, 10)], spec(400.0, 14.0))
+    assert table is not None
+    assert table.probability.tolist() == [1.0, 0.0]
+
+
 @pytest.mark.parametrize(("exponent", "expected"), [(0.0, (1 / 3, 1 / 3, 1 / 3)), (1.0, (0.927, 0.0579, 0.0148))])
 def test_lesions_are_drawn_as_often_as_they_should(exponent: float, expected: tuple[float, ...]) -> None:
     """Which lesion and which case: patches of 8 voxels are centred on it."""

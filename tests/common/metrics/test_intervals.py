@@ -115,6 +115,25 @@ def test_undefined_is_none_never_nan() -> None:
     assert bootstrap_intervals([[]], np.random.default_rng(0))["dice"].units == 0
 
 
+def test_one_patient_with_all_the_lesions_of_a_size_gives_no_interval() -> None:
+    """Every draw that holds the patient has the same share: no width, and a verdict from one brain."""
+
+    def model(found: bool) -> list[CaseScores]:
+        small = (LesionScore(10.0, True),)
+        large = CaseScores("p0", "p0A", "s", 0.5, (*small, LesionScore(900.0, found)), 3, 1)
+        return [large, *(CaseScores(f"p{one}", f"p{one}A", "s", 0.5, small, 3, 1) for one in range(1, 9))]
+
+    rng = np.random.default_rng(1)
+    alone, paired = (
+        bootstrap_intervals([model(True)], rng),
+        paired_intervals([model(True)], [model(False)], "difference", rng),
+    )
+    assert alone["sensitivity_over_275"] == paired["sensitivity_over_275"] == Interval(1.0, None, None, 9)
+    assert alone["sensitivity_under_27"].low == 1.0
+    ratios = ratio_intervals({"one": [(1.0, 2.0), (0.0, 0.0)], "two": [(1.0, 2.0), (0.0, 2.0)]}, rng)
+    assert (ratios["one"].low, ratios["two"].low) == (None, 0.0)
+
+
 def test_ratios_of_sums_agree_with_the_patients_own() -> None:
     scores = cohort(9)
     ratios: dict[str, list[tuple[float, float]]] = {

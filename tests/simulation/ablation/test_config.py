@@ -64,6 +64,14 @@ def test_a_chosen_row_brings_what_it_is_compared_with(tmp_path: Path) -> None:
         ),
         (MIRROR.replace('"evaluation.mirror" = true', ""), "is the base itself"),
         (
+            MIRROR.replace('evaluation.mirror" = true', 'evaluation.validate_every" = 2'),
+            "row 'mirror': evaluation.validate_every: does not act on a finished model",
+        ),
+        (
+            MIRROR.replace('evaluation.mirror" = true', 'evaluation.tumour" = ["tumour"]'),
+            "row 'mirror': evaluation.tumour: says what counts as a lesion",
+        ),
+        (
             MIRROR + 'against = "base"\n' + SLOW + 'against = "mirror"\n',
             "against = 'mirror' must be one of base, Slow",
         ),

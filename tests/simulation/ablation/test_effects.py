@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from common.metrics.intervals import Interval, paired_intervals
+from common.metrics.intervals import STATISTICS, Interval, paired_intervals
 from common.metrics.scores import CaseScores, LesionScore
 from simulation.ablation.effects import (
     Noise,
@@ -92,3 +93,24 @@ def test_errors_are_joined_by_their_distances() -> None:
 def test_other_patients_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="patient p1 of site north"):
         training_effect([model(0.5)], [model(0.5, 0.6)], training_noise([]), seed=1)
+
+
+def test_other_lesions_or_other_exams_cannot_be_compared() -> None:
+    theirs = model(0.5, 0.6)
+    coarser = (replace(theirs[0], lesions=(LesionScore(12.0, True),)), theirs[1])
+    with pytest.raises(ValueError, match=r"exam p0A of site north was judged on other reference lesions.*1 such"):
+        training_effect([theirs], [coarser], training_noise([]), seed=1)
+    twice = (*theirs, replace(theirs[0], exam="p0B"))
+    with pytest.raises(ValueError, match="exam p0B of site north"):
+        prediction_effect([twice], [theirs], seed=1)
+
+
+def test_a_model_that_marks_nothing_is_no_training_of_precision() -> None:
+    """Of two models one has a precision: the interval is that of a mean of one, not of two."""
+    silent = tuple(replace(one, predicted_lesions=0, false_positives=0) for one in model(0.5, 0.7))
+    noise = {measure: Noise(0.1, 4) for measure in STATISTICS}
+    ours, theirs = [model(0.5, 0.7), silent], [model(0.5, 0.7), model(0.5, 0.7)]
+    effect = training_effect(ours, theirs, noise, seed=1)["lesion_precision"]
+    half = float(stats.t.ppf(0.975, 4)) * 0.1 * math.sqrt(1 / 1 + 1 / 2)
+    assert ends(effect) == pytest.approx([-half, half])
+    assert training_effect([silent], theirs, noise, seed=1)["lesion_precision"].low is None

@@ -10,6 +10,7 @@ from simulation.ablation.config import Ablation, load_ablation
 from simulation.ablation.effects import Scores
 from simulation.ablation.figure import draw_forest
 from simulation.ablation.output import as_markdown, headline, write_table
+from simulation.ablation.page import ablation_page
 from simulation.ablation.results import RowResult, read_row, write_row
 from simulation.ablation.table import NOTHING, UNKNOWN, Failed, Outcomes, build_table, direction_of, verdict_of
 from tests.simulation.ablation.test_config import MIRROR, SLOW, config
@@ -71,6 +72,7 @@ def test_rows_are_compared_with_the_row_they_name(ablation: Ablation) -> None:
     assert half == pytest.approx(3.182446 * 0.02 / 2**0.5)  # two members and two of the base, t of 3 degrees
     assert rows["mirror"]["verdict"] == "better: Dice"  # by the same 0.01 with either model
     assert rows["slower"]["verdict"] == NOTHING
+    assert f"slower      {NOTHING} (against Slow, slow)" in headline(table, Path())
     assert rows["base"]["effects"] is None
     assert (table["patients"], table["lesions"]) == (3, {"under_27": 3, "27_to_275": 0, "over_275": 0})
     assert table["by_chance"] == pytest.approx(0.05 * table["comparisons"], abs=0.06)
@@ -93,6 +95,16 @@ def test_what_did_not_come_to_its_end_is_said(ablation: Ablation, tmp_path: Path
     fewer = {"base": result(*others), "Slow, slow": result(model(0.5), model(0.5))}
     verdict = rows_of(build_table(ablation, fewer))["Slow, slow"]["verdict"]
     assert verdict.startswith("cannot be compared: patient p1 of site north was judged in one arm only")
+
+
+def test_a_row_without_an_interval_is_not_said_to_do_nothing(ablation: Ablation) -> None:
+    once = {"base": result(model(0.5, 0.6)), "Slow, slow": result(model(0.7, 0.7))}
+    table = build_table(ablation, once)
+    assert rows_of(table)["Slow, slow"]["verdict"] == UNKNOWN
+    assert (
+        "Of 4 rows 0 gained in some measure, 0 lost in some, and 0 did nothing that can be told here. 3 did not "
+        "run or failed. 1 cannot be judged."
+    ) in ablation_page(table, "")
 
 
 def test_the_table_is_written_for_people_and_programs(ablation: Ablation, tmp_path: Path) -> None:
