@@ -65,11 +65,11 @@ def _picture(found: Mapping[str, Any]) -> str:
 
 def _changes(found: Mapping[str, Any]) -> str:
     rows = [
-        [_name(row), *(_change(row, name) for name in MEASURES), escape(row["verdict"])]
+        [f"{_name(row)}<small><b>{escape(row['verdict'])}</b></small>", *(_change(row, name) for name in MEASURES)]
         for row in found["rows"]
         if row["against"] is not None
     ]
-    return table(["row", *MEASURES.values(), "verdict"], rows)
+    return table(["row and verdict", *MEASURES.values()], rows)
 
 
 def _change(row: Mapping[str, Any], measure: str) -> str:
