@@ -38,9 +38,10 @@ def test_what_takes_more_than_allowed_is_said_to_not_fit(monkeypatch: pytest.Mon
 
 
 def test_a_measurement_that_takes_too_long_is_ended() -> None:
+    others = set(descendants(os.getpid()))  # such as a helper of multiprocessing that an earlier test began
     figures = measure_step(TINY, 16, Settings(device="cpu", timeout_s=0.1))
     assert (figures.outcome, figures.text) == ("timeout", "no step ended within 0.1 s")
-    assert descendants(os.getpid()) == []
+    assert set(descendants(os.getpid())) <= others
 
 
 def test_a_patch_that_the_network_cannot_take_needs_no_process(
