@@ -21,6 +21,7 @@ _POLL_S = 1.0
 _STOP_WITHIN_S = 60.0
 _BEGIN_WITHIN_S = 120.0
 _WAIT_S = 30.0
+_NOTICED_WITHIN_S = 15.0  # a site asks for content that is not there every 10 s, and needs a moment to begin anew
 
 
 def begin_run(
@@ -43,12 +44,31 @@ def begin_run(
             f"run {kept.body.plan_id[:12]} has all its {report.rounds} rounds; "
             "for more, sign a plan of another name"
         )
+    if end_leftover(RunFolder(folder, kept.body.plan_id), cli):
+        time.sleep(_NOTICED_WITHIN_S)
     number = _submit(folder, kept, cli, {"mode": "train", "approval_deadline_s": approval_deadline_s})
     event = "run-started" if report.state == "not started" else "run-resumed"
     details: dict[str, JSON] = {"plan_id": kept.body.plan_id, "flower_run": number}
     with exclusive(folder.path, _WAIT_S):
         folder.audit(now).record(event, report.round_id, details)
     return number
+
+
+def end_leftover(run: RunFolder, cli: FlowerCli) -> bool:
+    """Stop what Flower still takes for a run although its process is gone; says whether there was one.
+
+    Flower itself would find out a minute after the aggregator died. Until then sites wait for content that will
+    never come, and then begin anew: a round sent to them meanwhile would be lost at every one of them.
+
+    Raises:
+        FedmetsError: Flower refuses.
+    """
+    progress = run.progress()
+    number = progress.flower_run if progress is not None else 0
+    if not number or run.at_work() or all(one.run_id != number for one in _going_on(cli)):
+        return False
+    stop_run(cli, number)
+    return True
 
 
 def send_release(folder: ServerFolder, kept: KeptPlan, cli: FlowerCli) -> int:
