@@ -54,6 +54,7 @@ _COMPONENT = "flwr-clientapp"
 _LONGEST_RETRY_S = 60.0
 _LONGEST_FETCH_S = 7200.0
 _POLL_S = 0.2
+_FETCHED_WITHIN_S = 5.0  # our aggregator asks every half second, Flower's own strategies every 3 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,17 @@ class HeldTask:
             _let_go(self._client, self._heartbeat)
 
     def _await_delivery(self, object_id: str, delivery_s: float) -> None:
-        """The SuperNode keeps a reply until it has sent it, or has given it up."""
+        """The SuperNode keeps a reply until it has sent it, or has given it up.
+
+        SuperLink then gives the reply to the aggregator only while this site is signed in: so a moment more.
+        """
         wanted = PullObjectRequest(
             node=Node(node_id=self._context.node_id), run_id=self.run_id, object_id=object_id
         )
         end_s = time.monotonic() + delivery_s
         while time.monotonic() < end_s and self._client.PullObject(wanted).object_found:
             time.sleep(_POLL_S)
+        time.sleep(max(min(_FETCHED_WITHIN_S, end_s - time.monotonic()), 0.0))
 
 
 class TaskSource:
