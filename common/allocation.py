@@ -22,17 +22,14 @@ _CARRYING = {
 
 
 def for_training(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a process that trains: on a CPU small steps take a seventh less processor time."""
+    """An environment for a process that trains."""
     own = environment.get(VARIABLE, "")
     kept = {key: value for key, value in environment.items() if key != VARIABLE or own != _text(_CARRYING)}
     return {VARIABLE: _text(_TRAINING), **kept}
 
 
 def for_carrying(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a process through which models pass, which then stays as large as it was at most.
-
-    Receiving 120 MB in pieces and joining them, ten times: 3.9 s of processor time without it, 0.5 s with it.
-    """
+    """An environment for a process through which models pass, which then stays as large as it was at most."""
     return {VARIABLE: _text(_CARRYING), **environment}
 
 

@@ -45,7 +45,7 @@ class Workers:
         self.count = count
         self._threads = threads
         self._log = log
-        os.environ.update(for_training(os.environ))  # for the processes: steps take less time on a CPU
+        os.environ.update(for_training(os.environ))  # for the processes
         self._lanes = [_Lane(threads, log) for _ in range(count)] if count > 1 else []
 
     def __enter__(self) -> Self:
