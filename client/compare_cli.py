@@ -8,12 +8,12 @@ import typer
 
 from client.trust_cli import AsJson
 from common.errors import UserError
+from common.notice import NOTICE
 
 if TYPE_CHECKING:
     from client.exam_comparison import ExamComparison
     from common.metrics.exam_lesions import MeasuredLesion
 
-_NOTICE = "research software, not a medical device"
 _HEAD = ("change", "course", "first", "second", "mm3", "mm3", "mm", "mm")
 
 
@@ -86,7 +86,7 @@ def _as_dict(comparison: "ExamComparison") -> dict[str, Any]:
             "largest_growth_mm": targets.largest_growth_mm,
             "response": str(targets.response),
         },
-        "notice": _NOTICE,
+        "notice": NOTICE,
     }
 
 
@@ -125,4 +125,4 @@ def _response(comparison: "ExamComparison") -> list[str]:
     by_sum = str(targets.response) == "progressive disease" and not targets.new_lesions
     note = "no single target lesion grew by 5 mm, which the published criteria ask for: let a reader decide"
     doubt = [note] if by_sum and targets.largest_growth_mm < 5.0 else []
-    return [told, *doubt, f"by images alone, the first exam as baseline and nadir; {_NOTICE}"]
+    return [told, *doubt, f"by images alone, the first exam as baseline and nadir; {NOTICE}"]

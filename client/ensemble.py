@@ -40,7 +40,7 @@ class Consensus:
         probabilities: (K, X, Y, Z) mean over the models, by foreground class.
         disagreement: (X, Y, Z) standard deviation over the models of the probability of any foreground; 0 where
             all say the same, 0.5 at most, where half of them say 0 and half say 1.
-        masks: (X, Y, Z) class indices, each model's own finished mask.
+        masks: (X, Y, Z) class indices, each model's own finished mask, where they were asked for.
     """
 
     probabilities: Floats
@@ -48,7 +48,9 @@ class Consensus:
     masks: tuple[npt.NDArray[np.uint8], ...]
 
 
-def predict_together(members: Iterable[Member], native: Grid, device: torch.device) -> Consensus:
+def predict_together(
+    members: Iterable[Member], native: Grid, device: torch.device, *, own_masks: bool = False
+) -> Consensus:
     """Ask one model after the other and average; `native` is the grid of all that comes back.
 
     A model predicts with its own plan's windows and mirroring; its own mask has its own plan's threshold and
@@ -62,7 +64,8 @@ def predict_together(members: Iterable[Member], native: Grid, device: torch.devi
     def predictions() -> Iterable[Floats]:
         for member in members:
             own = native_probabilities(member.model, member.case, member.plan, device, native)
-            masks.append(finished_mask(own, member.case, member.plan, native).mask)
+            if own_masks:
+                masks.append(finished_mask(own, member.case, member.plan, native).mask)
             yield own
 
     probabilities, disagreement = mean_and_disagreement(predictions())

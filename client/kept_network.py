@@ -6,13 +6,8 @@ quarter of a second a round for 31 million weights on a CPU, and on a GPU the me
 
 import torch
 
-from common.model.build import build_model
+from common.model.build import new_network
 from common.plan import Plan
-
-
-def new_network(plan: Plan) -> torch.nn.Module:
-    """The plan's untrained network."""
-    return build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
 
 
 class KeptNetwork:

@@ -14,8 +14,8 @@ from nibabel.affines import apply_affine
 from client.data.grids import to_ras
 from client.data.volume import Volume
 from client.lesion_report import Lesion
+from common.notice import NOTICE
 
-NOTICE = "research software, not a medical device"
 MOST_DISAGREEMENT = 0.5
 
 _MOST_LESIONS = 4

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from common.model.build import build_model, parameter_count
+from common.model.build import new_network, parameter_count
 from common.model.losses import build_loss
 from common.plan import Plan
 
@@ -48,7 +48,7 @@ def step_memory(plan: Plan, half_precision: bool) -> StepMemory:
         ConfigError: the plan's network cannot be built.
     """
     spec = plan.training
-    model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
+    model = new_network(plan)
     parameters = parameter_count(model)
     kept = _kept_bytes(model.to("meta").train(), plan)
     largest, total = max(kept, default=0), sum(kept)

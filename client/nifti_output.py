@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.durable import write_durably
+from common.notice import NOTICE
 
 # The geometry of a header. Free text (descrip, db_name, ...) and extensions stay behind: they may name a patient.
 _GEOMETRY = (
@@ -30,7 +31,7 @@ _GEOMETRY = (
 )
 _GZIP_MAGIC = b"\x1f\x8b"
 _NIFTI2_SIZE = 540
-_DESCRIPTION = b"fedmets: research software, not a medical device"
+_DESCRIPTION = f"fedmets: {NOTICE}".encode()
 
 
 def save_on_grid_of(source: Path, array: npt.NDArray[np.uint8] | npt.NDArray[np.float32], target: Path) -> None:

@@ -137,10 +137,10 @@ def _find(folder: SiteFolder, plan: str, passphrase_file: Path | None) -> Propos
 
 
 def _show(proposal: Proposal) -> None:
-    from common.model.build import build_model, parameter_count  # torch takes seconds to import
+    from common.model.build import new_network, parameter_count  # torch takes seconds to import
 
     plan = proposal.plan
-    parameters = parameter_count(build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed))
+    parameters = parameter_count(new_network(plan))
     for title, lines in (
         ("runs here", what_runs(plan)),
         ("comes in", what_comes(plan, parameters)),

@@ -10,8 +10,8 @@ from client.score_values import further, headline
 from client.scoring import ScoredPair
 from common.metrics.intervals import BOOTSTRAP, Interval
 from common.metrics.region import RegionScores
+from common.notice import NOTICE
 
-NOTICE = "research software, not a medical device"
 _SHORT = ("dice", "hd95", "hd95_pooled", "lesionwise_dice", "lesionwise_hd95", "tp", "fp", "fn")
 _BANDS = ("sensitivity_by_diameter", "sensitivity_by_volume")
 _UNITS = {"diameter": "mm", "volume": "mm3"}

@@ -13,13 +13,12 @@ import typer
 from rich.console import Console
 
 from common.errors import OutputError, UserError
+from common.notice import NOTICE
 from common.release import Release, open_release
 
 if TYPE_CHECKING:
     from client.lesion_report import Lesion
     from client.segmentation import SegmentationSummary
-
-NOTICE = "research software, not a medical device"
 
 
 def add_segment_command(app: typer.Typer) -> None:

@@ -22,8 +22,7 @@ from client.postprocessing import Removed
 from client.prediction import finished_mask
 from common.durable import write_durably
 from common.errors import CaseReason, CaseRejected, ModelRefused
-from common.model.build import build_model
-from common.model.weights import load_weights
+from common.model.weights import trained_network
 from common.release import Release
 
 _HOW_TO_GIVE_A_MASK_HERE = (
@@ -113,20 +112,20 @@ def segment(
 
     def members() -> Iterator[Member]:
         for number, (one, share) in enumerate(zip(releases, shares, strict=True), start=1):
-            alike = prepared_alike(one.plan, release.plan)
-            own = case if alike else _prepare(one, share, brain_mask, brain_mask_command)
-            remarks.append(unseen_in_words(number, one.plan, unseen_share(case, own)))
+            own = case
+            if not prepared_alike(one.plan, release.plan):
+                own = _prepare(one, share, brain_mask, brain_mask_command)
+                remarks.append(unseen_in_words(number, one.plan, unseen_share(case, own)))
             say(f"predicting on {device}" + (f", model {number} of {len(releases)}" if also else ""))
             yield Member(_network(one, device), one.plan, own)
 
-    found = predict_together(members(), case.native, device)
+    found = predict_together(members(), case.native, device, own_masks=bool(also))
     cleaned = finished_mask(found.probabilities, case, release.plan)
     say("measuring and writing")
-    finders = found.masks if also else ()
-    lesions = measure_lesions(cleaned.mask, found.probabilities, case.native, release.plan.labels, finders)
+    lesions = measure_lesions(cleaned.mask, found.probabilities, case.native, release.plan.labels, found.masks)
     grid_source = images[release.plan.sequences[0]]
     if report is not None:
-        write_durably(report, lesions_csv(lesions, len(finders)).encode())
+        write_durably(report, lesions_csv(lesions, len(found.masks)).encode())
     if picture is not None:
         spread = found.disagreement if also else None
         write_durably(picture, lesion_picture(read_image(grid_source, case.exam), cleaned.mask, lesions, spread))
@@ -142,10 +141,7 @@ def segment(
 
 
 def _network(release: Release, device: torch.device) -> torch.nn.Module:
-    plan = release.plan
-    model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
-    load_weights(model, release.weights)
-    return model.to(device).eval()
+    return trained_network(release.plan, release.weights).to(device).eval()
 
 
 def _prepare(

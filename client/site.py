@@ -8,7 +8,7 @@ import torch
 
 from client.data.case import PreparedCase
 from client.data.quality import bad_share
-from client.kept_network import new_network
+from common.model.build import new_network
 from common.plan import Plan
 
 

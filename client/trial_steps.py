@@ -6,7 +6,7 @@ import torch
 from client.data.case import Grid, Metadata, PreparedCase
 from client.data.sampling import PatchSampler
 from client.training import build_optimizer, fit
-from common.model.build import build_model
+from common.model.build import new_network
 from common.plan import Plan, TrainingSpec
 
 _MANY_STEPS = 10**9
@@ -21,7 +21,7 @@ class TrialSteps:
         Raises:
             ConfigError: the network cannot be built.
         """
-        self._model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed).to(device)
+        self._model = new_network(plan).to(device)
         self._optimizer = build_optimizer(self._model, spec)
         rng = np.random.default_rng(0)
         self._sampler = PatchSampler((_noise(plan, spec.patch_size, rng),), spec, rng)

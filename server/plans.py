@@ -46,12 +46,12 @@ def read_plan(path: Path) -> Plan:
     Raises:
         ConfigError: one line with every fault found, or a network that cannot be built or fed.
     """
-    from common.model.build import build_model, check_patch_size  # torch takes seconds; here alone it is needed
+    from common.model.build import check_patch_size, new_network  # torch takes seconds; here alone it is needed
 
     plan = validate(Plan, read_toml(path), str(path))
     try:
         check_patch_size(plan.model, plan.training.patch_size)
-        build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
+        new_network(plan)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return plan

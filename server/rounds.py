@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from common.audit import JSON
 from common.compression import as_sent
 from common.errors import ConfigError
-from common.model.build import build_model
+from common.model.build import new_network
 from common.model.weights import weights_of
 from common.plan import Plan
 from common.protocol import TrainTask
@@ -122,7 +122,7 @@ def _resume_or_begin(federation: Federation) -> RoundState:
 
 def initial_weights(plan: Plan) -> Weights:
     """Weights of the plan's network before any training; they follow from the plan's seed."""
-    return weights_of(build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed))
+    return weights_of(new_network(plan))
 
 
 def _tell_audit(federation: Federation, record: RoundRecord, collected: Collected) -> None:

@@ -58,7 +58,7 @@ def plan(
     \b
         fedmets-server plan /srv/bmfed plan.toml
     """
-    from common.model.build import build_model, parameter_count  # torch and Flower take seconds to import
+    from common.model.build import new_network, parameter_count  # torch and Flower take seconds to import
     from server.bundle import write_bundle
 
     server, read = open_server(folder), read_plan(file)
@@ -66,7 +66,7 @@ def plan(
     keys = server.server_keys()
     identity = server.identity(passphrase_for(keys.identity_key, passphrase_file))
     kept = sign_plan(server, read, bundle_sha256, identity, _now())
-    parameters = parameter_count(build_model(read.model, read.in_channels, read.out_channels, read.seed))
+    parameters = parameter_count(new_network(read))
     words = {
         "each site runs": what_runs(read),
         "comes to it": what_comes(read, parameters),

@@ -17,17 +17,22 @@ COMMAND = "flower-superlink"
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
-def leave_deleted(connection: Any, _record: Any) -> None:
+def _leave_deleted(connection: Any, _record: Any) -> None:
     """Set up a new connection to SuperLink's database."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA secure_delete = FAST")
     cursor.close()
 
 
+def tune() -> None:
+    """Set up this process, before Flower opens its database."""
+    event.listen(Engine, "connect", _leave_deleted)
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+
+
 def main() -> None:
     """Run the command with our arguments."""
-    event.listen(Engine, "connect", leave_deleted)
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    tune()
     (command,) = entry_points(group="console_scripts", name=COMMAND)
     sys.argv[0] = COMMAND
     sys.exit(command.load()())

@@ -19,8 +19,7 @@ from client.data.sampling import JoinedSampler, PatchSampler, Sampler, round_see
 from client.site import Site
 from client.training import build_optimizer, fit, torch_seed
 from common.errors import FedmetsError, TrainingFailed
-from common.model.build import build_model
-from common.model.weights import load_optimizer_tensors, load_weights, optimizer_tensors, weights_of
+from common.model.weights import load_optimizer_tensors, optimizer_tensors, trained_network, weights_of
 from common.plan import Plan
 from common.weights import Weights
 from server.records import Outcome, Participation, RoundRecord, RoundState, RunStatus
@@ -97,8 +96,7 @@ def baseline_job(folder: Path, baseline: Baseline) -> RoundRecord:
 def train_piece(state: RoundState, baseline: Baseline, sites: list[Site], plan: Plan) -> RoundState:
     """One round's steps on the joined batches of the sites, the optimiser going on from the state."""
     start_s, piece, spec = time.perf_counter(), state.round_id + 1, plan.training
-    model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed).to(sites[0].device)
-    load_weights(model, state.weights)
+    model = trained_network(plan, state.weights).to(sites[0].device)
     optimizer = build_optimizer(model, spec)
     load_optimizer_tensors(optimizer, {name: np.asarray(t, np.float32) for name, t in state.optimizer.items()})
     log = fit(

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from common.notice import NOTICE
+
 _NAMES = {
     "dice": "Dice",
     "lesion_sensitivity": "lesion sensitivity",
@@ -72,7 +74,7 @@ def as_text(found: Mapping[str, Any]) -> str:
         lines.append(
             f"  {hidden} groups suppressed: fewer than five patients, or they would give such a group away"
         )
-    return "\n".join([*lines, *found["notes"], "research software, not a medical device"])
+    return "\n".join([*lines, *found["notes"], NOTICE])
 
 
 def _change(interval: Mapping[str, Any], p: float | None) -> str:

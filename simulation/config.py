@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from common.config import DataSection, RuntimeSection, expand_paths, read_toml, validate
 from common.errors import ConfigError
-from common.model.build import build_model, check_patch_size
+from common.model.build import check_patch_size, new_network
 from common.plan import Plan, Terms
 from simulation.partition.config import PartitionSection, SitesPartition
 from simulation.phantom.profile import PhantomSection
@@ -94,7 +94,7 @@ def _check_network(experiment: Experiment, where: str) -> None:
     """Refuse a network that cannot be built or fed now, not after the data have been prepared."""
     try:
         check_patch_size(experiment.model, experiment.training.patch_size)
-        build_model(experiment.model, experiment.in_channels, experiment.out_channels, experiment.seed)
+        new_network(experiment)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 

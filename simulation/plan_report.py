@@ -5,6 +5,7 @@ from typing import Any
 
 from client.data.quality import bad_count
 from common.errors import CaseReason
+from common.notice import NOTICE
 from common.planning.network_plan import NetworkPlan
 from common.planning.reasons import explain, times
 from common.planning.settings import as_sections, not_followed
@@ -39,7 +40,7 @@ def as_text(plan: NetworkPlan, quarantined: Mapping[str, int]) -> str:
             *(f"  {decision}: {sentence}" for decision, sentence in explain(plan).items()),
             "where fedmets does otherwise than nnU-Net",
             *(f"  {sentence}" for sentence in not_followed(plan)),
-            "research software, not a medical device",
+            NOTICE,
         ]
     )
 

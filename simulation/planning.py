@@ -12,7 +12,7 @@ from client.data.quality import counts_by_reason
 from client.preparing import put_aside, recipe_for
 from common.config import DataSection, validate
 from common.errors import CaseReason, ConfigError, DataError
-from common.model.build import build_model, check_patch_size
+from common.model.build import check_patch_size, new_network
 from common.planning.fingerprint import CaseFingerprint, Fingerprint, summarise
 from common.planning.network_plan import NetworkPlan
 from common.planning.settings import as_sections, cannot_be_built
@@ -59,7 +59,7 @@ def fits_experiment(plan: NetworkPlan, experiment: Experiment) -> Experiment:
         values[section].update(settings)
     planned = validate(Experiment, values, "the plan's settings in this file")
     check_patch_size(planned.model, planned.training.patch_size)
-    build_model(planned.model, planned.in_channels, planned.out_channels, planned.seed)
+    new_network(planned)
     return planned
 
 

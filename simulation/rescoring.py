@@ -21,8 +21,7 @@ from client.prediction import finished_mask
 from common.config import validate
 from common.errors import CheckpointCorrupt, ConfigError, UserError
 from common.metrics.scores import CaseScores
-from common.model.build import build_model
-from common.model.weights import load_weights
+from common.model.weights import trained_network
 from common.plan import Plan
 from common.weights import from_safetensors
 from simulation.arms import LOCAL_PREFIX
@@ -34,7 +33,9 @@ from simulation.sites import Prepared, load_prepared, open_site
 Overrides = Mapping[str, object]
 """Settings by dotted name: {"evaluation.mirror": True, "postprocessing.min_lesion_mm3": 10.0}."""
 
-_AFTER_TRAINING = ("evaluation", "postprocessing")
+AFTER_TRAINING = ("evaluation", "postprocessing")
+"""Sections of a plan that the weights do not depend on."""
+
 _NOT_OF_A_FINISHED_MODEL = ("evaluation.validate_every", "evaluation.smallest_cell")
 _WHAT_A_LESION_IS = "evaluation.tumour"
 
@@ -152,9 +153,9 @@ def require_after_training(name: str) -> None:
         ConfigError: it acts earlier, or says what counts as a lesion.
     """
     section, _, setting = name.partition(".")
-    if section not in _AFTER_TRAINING or not setting or name in _NOT_OF_A_FINISHED_MODEL:
+    if section not in AFTER_TRAINING or not setting or name in _NOT_OF_A_FINISHED_MODEL:
         raise ConfigError(
-            f"{name}: does not act on a finished model, only settings of {' and '.join(_AFTER_TRAINING)} do; "
+            f"{name}: does not act on a finished model, only settings of {' and '.join(AFTER_TRAINING)} do; "
             "run an experiment that has it instead"
         )
     if name == _WHAT_A_LESION_IS:
@@ -203,10 +204,8 @@ def _require_tested_on(prepared: Prepared, folder: Path, seat: _Seat) -> None:
 
 
 def _network(seat: _Seat) -> torch.nn.Module:
-    plan, path = seat.plan, weights_file(seat.folder, seat.arm)
-    model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
-    load_weights(model, from_safetensors(path.read_bytes(), path))
-    return model
+    path = weights_file(seat.folder, seat.arm)
+    return trained_network(seat.plan, from_safetensors(path.read_bytes(), path))
 
 
 def _same_exam(case: PreparedCase, folder: Path) -> PreparedCase:

@@ -8,6 +8,7 @@ from typing import Any
 
 from common.durable import write_durably
 from common.metrics.detection import MATCHING_RULE
+from common.notice import NOTICE
 from common.protocol import CaseSums
 from common.statistics.subgroup_table import subgroup_table
 from common.statistics.subgroups import Traits
@@ -97,7 +98,7 @@ def headline(result: Mapping[str, Any], folder: Path) -> str:
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         lines.append(f"  missing work: {'; '.join(missing[:3])}{more}")
-    lines.append(f"  {folder / 'report.html'} - research software, not a medical device")
+    lines.append(f"  {folder / 'report.html'} - {NOTICE}")
     return "\n".join(lines)
 
 

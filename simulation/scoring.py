@@ -8,8 +8,7 @@ from pathlib import Path
 from client.evaluation import score_cases
 from common.durable import storage_errors, write_durably
 from common.metrics.scores import CaseScores
-from common.model.build import build_model
-from common.model.weights import load_weights
+from common.model.weights import trained_network
 from common.schema import canonical_json
 from common.weights import Weights, from_safetensors, to_safetensors
 from simulation.pool import Workers, in_turn
@@ -64,8 +63,7 @@ def score_job(folder: Path, candidate: str, site_name: str) -> tuple[CaseScores,
     plan = load_prepared(folder).plan
     site = open_site(folder, site_name)
     file = weights_file(folder, candidate)
-    model = build_model(plan.model, plan.in_channels, plan.out_channels, plan.seed)
-    load_weights(model, from_safetensors(file.read_bytes(), file))
+    model = trained_network(plan, from_safetensors(file.read_bytes(), file))
     return score_cases(model.to(site.device), site.test_cases, plan, site_name, site.device)
 
 

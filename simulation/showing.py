@@ -16,8 +16,7 @@ from client.site import Site
 from client.tumour import tumour_of_label, tumour_of_mask, tumour_of_reference
 from common.metrics.detection import lesion_volumes_mm3
 from common.metrics.scores import CaseScores
-from common.model.build import build_model
-from common.model.weights import load_weights
+from common.model.weights import trained_network
 from common.plan import Plan
 from common.weights import Weights
 from simulation.config import Experiment
@@ -63,9 +62,7 @@ def _slices(
     weights: Weights, scores: tuple[CaseScores, ...], sites: Mapping[str, Site]
 ) -> tuple[SliceExample, ...]:
     site = next(iter(sites.values()))
-    model = build_model(site.plan.model, site.plan.in_channels, site.plan.out_channels, site.plan.seed)
-    load_weights(model, weights)
-    model.to(site.device)
+    model = trained_network(site.plan, weights).to(site.device)
     examples = []
     for title, score, focus in choose_cases(scores):
         home = sites[score.site]

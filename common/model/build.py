@@ -15,8 +15,9 @@ from common.model.networks.unet import build_unet, build_unet_small
 from common.model.networks.vnet import build_vnet
 from common.model.patches import check_patch_size
 from common.model_spec import ModelSpec, NetworkName
+from common.plan import Terms
 
-__all__ = ["build_model", "check_patch_size", "parameter_count"]
+__all__ = ["build_model", "check_patch_size", "new_network", "parameter_count"]
 
 Builder: TypeAlias = Callable[[ModelSpec, int, int], torch.nn.Module]
 
@@ -47,6 +48,11 @@ def build_model(spec: ModelSpec, in_channels: int, out_channels: int, seed: int)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return _BUILDERS[spec.name](spec, in_channels, out_channels)
+
+
+def new_network(terms: Terms) -> torch.nn.Module:
+    """The untrained network of a plan or an experiment; raises ConfigError as `build_model`."""
+    return build_model(terms.model, terms.in_channels, terms.out_channels, terms.seed)
 
 
 def parameter_count(model: torch.nn.Module) -> int:

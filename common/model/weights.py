@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 
 from common.errors import ModelRefused
+from common.model.build import new_network
+from common.plan import Terms
 from common.weights import Weights, first_difference, pack
 
 
@@ -37,6 +39,13 @@ def load_weights(model: torch.nn.Module, weights: Weights) -> None:
     with torch.no_grad():
         for name, tensor in targets:
             tensor.copy_(_from_numpy(sources[name]))
+
+
+def trained_network(terms: Terms, weights: Weights) -> torch.nn.Module:
+    """The network of a plan with these weights, on the CPU; raises ModelRefused as `load_weights`."""
+    model = new_network(terms)
+    load_weights(model, weights)
+    return model
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, npt.NDArray[np.float32]]:

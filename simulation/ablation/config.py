@@ -13,11 +13,10 @@ from common.errors import ConfigError, UserError
 from common.schema import Frozen, canonical_json
 from simulation.ablation.settings import with_settings
 from simulation.config import Experiment, experiment_of
-from simulation.rescoring import require_after_training
+from simulation.rescoring import AFTER_TRAINING, require_after_training
 
 BASE = "base"
 Kind: TypeAlias = Literal["train", "predict", "ensemble"]
-_AFTER_TRAINING = ("evaluation", "postprocessing")  # sections that the weights do not depend on
 
 
 class Row(Frozen):
@@ -42,7 +41,7 @@ class Row(Frozen):
 
     @model_validator(mode="after")
     def _changes_what_it_may(self) -> "Row":
-        early = [name for name in self.set if name.split(".")[0] not in _AFTER_TRAINING]
+        early = [name for name in self.set if name.split(".")[0] not in AFTER_TRAINING]
         if self.kind != "train" and early:
             raise ValueError(
                 f"kind = '{self.kind}' trains nothing, and '{early[0]}' decides over training: use 'train'"

@@ -7,6 +7,7 @@ from typing import Any
 
 from common.durable import write_durably
 from common.metrics.intervals import Interval
+from common.notice import NOTICE
 from simulation.ablation.page import ablation_page
 from simulation.ablation.table import MEASURES
 
@@ -40,7 +41,7 @@ def headline(table: Mapping[str, Any], folder: Path) -> str:
         elif row["scores"]:
             known = [f"{t} {score_text(row, name)}" for name, t in _IN_THE_TERMINAL.items()]
             lines.append(f"{'':<{wide}}  {', '.join(known)}")
-    lines += [chance_text(table), f"{folder / PAGE_FILE} - research software, not a medical device"]
+    lines += [chance_text(table), f"{folder / PAGE_FILE} - {NOTICE}"]
     return "\n".join(lines)
 
 

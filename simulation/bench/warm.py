@@ -13,13 +13,12 @@ import torch
 
 from client.data.case import Grid, Metadata, PreparedCase
 from client.frames import FrameSocket
-from client.kept_network import new_network
 from client.site import Site
 from client.tied import die_with
 from client.trainer import Trainer
 from client.trainer_child import serve
 from common.errors import FedmetsError
-from common.model.build import parameter_count
+from common.model.build import new_network, parameter_count
 from common.model.weights import weights_of
 from common.plan import FederationSpec, ModelSpec, Plan, TrainingSpec
 from common.protocol import SiteUpdate, TrainTask

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from common.plan import EvaluationSpec, ModelSpec, Plan, PreprocessingSpec, TrainingSpec
+from common.plan import EvaluationSpec, ModelSpec, Plan, PreprocessingSpec, Terms, TrainingSpec
 from common.release import write_release
 from common.weights import pack
 from tests.nifti import oriented_affine, write_nifti
@@ -61,6 +61,6 @@ def write_trick_release(folder: Path) -> Path:
     return folder
 
 
-def threshold_network(spec: ModelSpec, in_channels: int, out_channels: int, seed: int) -> torch.nn.Module:
-    """In place of `build_model`: one 1 x 1 x 1 convolution, whose weights make it a threshold."""
-    return torch.nn.Conv3d(in_channels, out_channels, kernel_size=1)
+def threshold_network(terms: Terms) -> torch.nn.Module:
+    """In place of `new_network`: one 1 x 1 x 1 convolution, whose weights make it a threshold."""
+    return torch.nn.Conv3d(terms.in_channels, terms.out_channels, kernel_size=1)

@@ -31,7 +31,7 @@ def folder(originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The working directory, with a model, a case and a few spoilt files; deleted and edited at will."""
     shutil.copytree(originals, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("client.segmentation.build_model", threshold_network)
+    monkeypatch.setattr("common.model.weights.new_network", threshold_network)
     return tmp_path
 
 

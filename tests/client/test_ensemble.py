@@ -85,7 +85,7 @@ def test_constant_networks_give_their_mean_and_their_disagreement_in_the_brain_a
     mask[5:] = 0
     case = case_of("p", np.zeros((2, *SHAPE), np.float32), None, mask)
     members = [Member(Constant(value), PLAN, case) for value in (0.2, 0.8)]
-    found = predict_together(members, case.native, CPU)
+    found = predict_together(members, case.native, CPU, own_masks=True)
     np.testing.assert_allclose(found.probabilities[:, :5], 0.5, atol=1e-6)
     np.testing.assert_allclose(found.disagreement[:5], 0.3, atol=1e-6)
     assert not found.probabilities[:, 5:].any() and not found.disagreement[5:].any()

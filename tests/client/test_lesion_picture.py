@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from client.data.case import Grid
 from client.data.volume import Volume
-from client.lesion_picture import NOTICE, lesion_picture
+from client.lesion_picture import lesion_picture
 from client.lesion_report import Lesion, measure_lesions
 from tests.nifti import oriented_affine
 
@@ -57,7 +57,7 @@ def test_outlines_are_where_the_mask_is_and_the_notice_is_there(monkeypatch: pyt
     monkeypatch.setattr(Figure, "text", lambda self, x, y, text, **more: said.append(text))
     image, mask, found = scene("RAS", 5)
     pixels = drawn(lesion_picture(image, mask, found))
-    assert said == [f"4 of 5 lesions shown; {NOTICE}"]
+    assert said == ["4 of 5 lesions shown; research software, not a medical device"]
     orange = (pixels[..., 0] > 0.9) & (pixels[..., 2] < 0.3)
     assert not orange[:, 300:600].any()  # close-ups without outlines
     assert orange[:, :300].any() and orange[:, 600:].any()

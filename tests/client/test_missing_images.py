@@ -38,7 +38,7 @@ SUBTRACTED = Plan.model_validate(
 
 @pytest.fixture(autouse=True)
 def linear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.segmentation.build_model", threshold_network)
+    monkeypatch.setattr("common.model.weights.new_network", threshold_network)
 
 
 def release_of(plan: Plan, second: float = 0.5) -> Release:

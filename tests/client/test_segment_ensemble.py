@@ -40,7 +40,7 @@ def edited(**changes: object) -> Plan:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: `finder` marks the lesion, `sleeper` nothing; `coarse` reads t1c alone, at 4 mm."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("client.segmentation.build_model", threshold_network)
+    monkeypatch.setattr("common.model.weights.new_network", threshold_network)
     write_model(tmp_path / "finder")
     write_model(tmp_path / "sleeper", slope=0.0, offset=-20.0)
     alone = {"sequences": ("t1c",), "preprocessing": PreprocessingSpec(spacing_mm=(4.0, 4.0, 4.0)).model_dump()}

@@ -38,7 +38,7 @@ SCANS = [
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
-    monkeypatch.setattr("client.segmentation.build_model", threshold_network)
+    monkeypatch.setattr("common.model.weights.new_network", threshold_network)
     return open_release(write_trick_release(tmp_path / "model"))
 
 

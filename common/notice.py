@@ -1,0 +1,3 @@
+"""What every output says of itself, where somebody could take it for more."""
+
+NOTICE = "research software, not a medical device"
