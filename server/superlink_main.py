@@ -1,8 +1,8 @@
-"""flower-superlink as installed, with two settings that its own options do not name.
+"""flower-superlink as installed, with three settings that its own options do not name.
 
 SQLite as Debian builds it writes zeros over whatever is deleted: each update would be written twice. And Python's
 collector of cycles is made to look less often through the many small objects of SuperLink's routes and tables.
-Neither changes anything of Flower's.
+Requests are handed to its application whole (common/whole_requests.py). None of it changes anything of Flower's.
 """
 
 import gc
@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+from common.whole_requests import hand_over_whole
 
 COMMAND = "flower-superlink"
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -28,6 +30,7 @@ def tune() -> None:
     """Set up this process, before Flower opens its database."""
     event.listen(Engine, "connect", _leave_deleted)
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    hand_over_whole()
 
 
 def main() -> None:
