@@ -54,6 +54,7 @@ _COMPONENT = "flwr-clientapp"
 _LONGEST_RETRY_S = 60.0
 _LONGEST_FETCH_S = 7200.0
 _POLL_S = 0.2
+_CONTENT_POLL_S = 0.5
 _FETCHED_WITHIN_S = 5.0  # our aggregator asks every half second, Flower's own strategies every 3 s
 
 
@@ -215,8 +216,8 @@ def _pull_input(client: RuntimeHttpClient) -> tuple[Message, Context, bytes]:
         return_type=Message,
         max_time=_LONGEST_FETCH_S,
         max_tries_per_object=None,
-        initial_backoff=_POLL_S,
-        backoff_cap=_POLL_S,
+        initial_backoff=_CONTENT_POLL_S,
+        backoff_cap=_CONTENT_POLL_S,
     )
     message.metadata.__dict__["_message_id"] = tree.object_id  # its content does not hold it
     return message, context, given.fab.content

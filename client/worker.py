@@ -30,7 +30,7 @@ from common.stopping import stop_signals
 from common.wire import Envelope
 
 log = logging.getLogger("client.worker")
-_POLL_S = 0.3
+_POLL_S = 0.5
 _LOOK_FOR_PLANS_S = 5.0
 
 

@@ -3,7 +3,8 @@
 Flower gives no app bundle a signature that a consortium of its own could check, and whoever reaches SuperLink's
 loopback port can submit one: its code would run as the aggregator's user, beside the keys. SuperExec finds this
 in the place of Flower's command (DIR/flower/bin comes first on its PATH) and a strange bundle ends here, unopened.
-What else it could be asked to start is refused altogether.
+What else it could be asked to start is refused altogether. And the sites' answers are read from SuperLink's
+database (server/local_objects.py).
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from typing import Any
 from common.durable import storage_errors, write_durably
 from common.errors import FedmetsError
 from server.bundle import write_bundle
+from server.local_objects import read_from_disk
 from server.provisioning import ServerFolder, open_server
 from server.superlink import FOLDER_VARIABLE, flower_folder
 
@@ -59,7 +61,9 @@ def only_ours(install: Install, bundle_sha256: str) -> Install:
 
 def main() -> None:
     """Run the command with our arguments."""
-    bundle_sha256 = write_bundle(flower_folder(open_server(Path(os.environ[FOLDER_VARIABLE]))).app)
+    flower = flower_folder(open_server(Path(os.environ[FOLDER_VARIABLE])))
+    bundle_sha256 = write_bundle(flower.app)
+    read_from_disk(flower.database)
     (command,) = entry_points(group="console_scripts", name=COMMAND)
     start = command.load()
     importlib.import_module(_RUNNER)

@@ -33,6 +33,7 @@ _QUIET = {
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+_FEWER_LOOKS = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "2"}  # for a new run; every second as Flower has it
 _PAGE_BYTES = 65536
 _BACKOFF = Backoff(first_s=1.0, factor=2.0, longest_s=60.0)
 
@@ -93,7 +94,7 @@ def flower_environment(
         own[VARIABLE] = str(passphrase_file.resolve())
     elif VARIABLE in inherited:
         own[VARIABLE] = str(Path(inherited[VARIABLE]).resolve())
-    return {**for_carrying(inherited), **_QUIET, **CHUNKS, **own}
+    return {**for_carrying(inherited), **_QUIET, **_FEWER_LOOKS, **CHUNKS, **own}
 
 
 def prepare_database(folder: ServerFolder) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from common.durable import write_durably
+from common.errors import StorageError
 from common.launching import Backoff, Program
 from common.processes import boot_id
 from common.stopping import stop_signals
@@ -37,7 +38,7 @@ from server.superlink import (
 from server.up_record import UpRecord, remove_up, run_folder, write_up
 from server.upkeep import Upkeep
 
-_POLL_S = 0.2
+_POLL_S = 0.5
 _EVERYWHERE = ("0.0.0.0", "::")
 _GATEWAY_BACKOFF = Backoff(first_s=1.0, factor=2.0, longest_s=60.0)
 
@@ -167,8 +168,22 @@ def _follow_rotation(up: _Up, supervisor: Supervisor, generation: int, say: Call
 
 
 def _keep(folder: ServerFolder, before: UpRecord | None, record: UpRecord) -> UpRecord:
-    if record != before:
+    """Put a record that has changed on disk; what is there now.
+
+    A disk that fills up must not end programs that can do without: the supervisor, who writes to the same folder,
+    says that it is full, and the next look tries again. At the start there is nothing to lose yet.
+
+    Raises:
+        StorageError: the first record cannot be written.
+    """
+    if record == before:
+        return record
+    try:
         write_up(folder, record)
+    except StorageError:
+        if before is None:
+            raise
+        return before
     return record
 
 
