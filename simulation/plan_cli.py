@@ -9,10 +9,13 @@ import typer
 
 
 class PlannedName(StrEnum):
-    """The networks that the rules know."""
+    """nnU-Net's planners, by the network that they plan."""
 
     UNET = "unet"
     UNET_RESENC = "unet_resenc"
+    UNET_RESENC_M = "unet_resenc_m"
+    UNET_RESENC_L = "unet_resenc_l"
+    UNET_RESENC_XL = "unet_resenc_xl"
 
 
 def add_plan_command(app: typer.Typer) -> None:
@@ -26,9 +29,17 @@ def plan(
         typer.Argument(metavar="DATA_CONFIG", help="An experiment file; its cases are looked at."),
     ],
     memory_gb: Annotated[
-        float, typer.Option("--memory-gb", help="Memory of the GPU, by nnU-Net's scale.", min=0.5, max=1024.0)
-    ] = 8.0,
-    network: Annotated[PlannedName, typer.Option(help="With plain or residual stages.")] = PlannedName.UNET,
+        float | None,
+        typer.Option(
+            "--memory-gb",
+            help="Memory of the GPU, by nnU-Net's scale; left out: 8, of preset L 24, of XL 40.",
+            min=0.5,
+            max=1024.0,
+        ),
+    ] = None,
+    network: Annotated[
+        PlannedName, typer.Option(help="With plain or residual stages, the latter also by nnU-Net's presets.")
+    ] = PlannedName.UNET,
     write: Annotated[
         Path | None, typer.Option("--write", metavar="FILE.toml", help="Also write the settings as TOML.")
     ] = None,
@@ -43,10 +54,11 @@ def plan(
 
     \b
         fedmets-sim plan cohort.toml
-        fedmets-sim plan cohort.toml --memory-gb 24 --network unet_resenc --write planned.toml
+        fedmets-sim plan cohort.toml --network unet_resenc_l --write planned.toml
     """
     from common.durable import write_durably
     from common.planning.network_plan import Request, plan_network
+    from common.planning.planners import PLANNERS
     from common.planning.settings import as_toml
     from simulation.config import load_experiment
     from simulation.plan_report import as_numbers, as_text
@@ -56,7 +68,8 @@ def plan(
     experiment = load_experiment(config)
     with build_progress(as_json=False) as progress:
         surveyed = survey_experiment(experiment, progress)
-    request = Request(experiment.sequences, experiment.labels, memory_gb, network.value)
+    memory = PLANNERS[network.value].reference_gb if memory_gb is None else memory_gb
+    request = Request(experiment.sequences, experiment.labels, memory, network.value)
     planned = plan_network(surveyed.fingerprint, request)
     if write is not None:
         fits_experiment(planned, experiment)

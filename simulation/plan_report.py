@@ -51,6 +51,7 @@ def as_numbers(plan: NetworkPlan, quarantined: Mapping[str, int]) -> dict[str, A
     return {
         "fingerprint": plan.fingerprint.model_dump(mode="json"),
         "quarantine": dict(quarantined),
+        "planner": plan.request.planner_name,
         "memory_gb": plan.request.memory_gb,
         "settings": as_sections(plan),
         "median_shape": list(order.to_xyz(plan.median_shape)),

@@ -14,6 +14,7 @@ from pydantic import Field
 from common.errors import DataError
 from common.numbers import Count, Fraction, NotNegative, Positive
 from common.planning.axes import Floats
+from common.planning.spacing import TargetSpacing, target_spacing
 from common.schema import Frozen
 
 MIN_PATIENTS = 5
@@ -69,6 +70,8 @@ class Fingerprint(Frozen):
         extent_mm: median of number times spacing: what the box measures.
         cropped_share: median share of the image that the box takes.
         intensities: by sequence.
+        target_shape: median number of voxels of the box once every case is resampled to the target spacing; None
+            where that is not known, as of several sites together.
     """
 
     cases: Count
@@ -79,6 +82,17 @@ class Fingerprint(Frozen):
     extent_mm: PositiveTriple
     cropped_share: Annotated[Fraction, Field(gt=0.0)]
     intensities: dict[str, Intensity] = {}
+    target_shape: PositiveTriple | None = None
+
+    @property
+    def target(self) -> TargetSpacing:
+        """The spacing that nnU-Net would resample all cases to."""
+        return target_spacing(self.spacing_mm, self.spacing_p10_mm, self.shape)
+
+    @property
+    def median_shape(self) -> Floats:
+        """The median case at the target spacing, in voxels: as counted, or else after the box's extent."""
+        return self.shape_at(self.target.spacing_mm) if self.target_shape is None else self.target_shape
 
     def shape_at(self, spacing_mm: Floats) -> Floats:
         """Median shape after resampling, to half a voxel, as medians of whole numbers are.
@@ -105,18 +119,23 @@ def summarise(rows: Sequence[CaseFingerprint]) -> Fingerprint:
     spacings = np.array([row.spacing_mm for row in rows], dtype=np.float64)
     shapes = np.array([row.shape for row in rows], dtype=np.float64)
     sequences = sorted({name for row in rows for name in row.intensities})
+    spacing_mm, p10_mm = _triple(np.median(spacings, axis=0)), _triple(np.percentile(spacings, 10, axis=0))
+    shape = _triple(np.median(shapes, axis=0))
+    target_mm = np.array(target_spacing(spacing_mm, p10_mm, shape).spacing_mm)
+    resampled = np.maximum(np.rint(spacings / target_mm * shapes), 1.0)
     return Fingerprint(
         cases=len(rows),
         patients=len({row.patient for row in rows}),
-        spacing_mm=_triple(np.median(spacings, axis=0)),
-        spacing_p10_mm=_triple(np.percentile(spacings, 10, axis=0)),
-        shape=_triple(np.median(shapes, axis=0)),
+        spacing_mm=spacing_mm,
+        spacing_p10_mm=p10_mm,
+        shape=shape,
         extent_mm=_triple(np.median(shapes * spacings, axis=0)),
         cropped_share=float(np.median([row.cropped_share for row in rows])),
         intensities={
             name: _mean_intensity([row.intensities[name] for row in rows if name in row.intensities])
             for name in sequences
         },
+        target_shape=_triple(np.median(resampled, axis=0)),
     )
 
 
@@ -125,8 +144,9 @@ def merge_fingerprints(sites: Sequence[Fingerprint]) -> Fingerprint:
 
     After the federated fingerprint of FednnU-Net, without the list of every case's spacing and shape that it
     joins, since those are rows. Means of intensities are those of all cases together; a mean of medians is not
-    the median of all: sites of 30 cases at 1 mm and 10 at 3 mm give 1.5 mm, which no site has. The order of the
-    sites does not matter beyond rounding.
+    the median of all: sites of 30 cases at 1 mm and 10 at 3 mm give 1.5 mm, which no site has. Shapes at each
+    site's target spacing are left out, since all together have another target. The order of the sites does not
+    matter beyond rounding, and a single site's fingerprint stays as it is.
 
     Raises:
         DataError: no site, or one with fewer than five patients, whose medians would be nearly its rows.
@@ -139,6 +159,8 @@ def merge_fingerprints(sites: Sequence[Fingerprint]) -> Fingerprint:
             f"a site's fingerprint covers {min(small)} patients, {MIN_PATIENTS} are the least that may be shown; "
             "leave the site out of planning"
         )
+    if len(sites) == 1:
+        return sites[0]
     weights = np.array([site.cases for site in sites], dtype=np.float64)
 
     def mean(values: Sequence[Floats]) -> Floats:

@@ -49,7 +49,7 @@ def plan_low_resolution(
     coarse, patch, voxels = spacing_mm, patch_size, case_voxels
     while math.prod(patch) / voxels < MIN_SHARE:
         coarse = _coarser(coarse)
-        exact = [length * fine / edge for length, fine, edge in zip(median_shape, spacing_mm, coarse, strict=True)]
+        exact = [fine / edge * length for length, fine, edge in zip(median_shape, spacing_mm, coarse, strict=True)]
         voxels = math.prod(exact)
         patch = fit(coarse, (float(round(exact[0])), float(round(exact[1])), float(round(exact[2]))))
     if coarse == spacing_mm:

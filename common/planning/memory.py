@@ -2,26 +2,20 @@
 
 nnU-Net reckons memory as the number of values that a sample's convolutions put out, each stage's skip, transposed
 convolution and logits included (`compute_conv_feature_map_size` of its networks), and compares that with
-what a known plan needs: 560 million values a sample for a plain U-Net, 680 million for the residual encoder, at
-a batch of two in 8 GB. All axes in planning order, though the sums do not depend on it.
+what a known plan needs (common/planning/planners.py). All axes in planning order, though the sums do not depend on
+it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from common.planning.axes import Ints
+from common.planning.planners import PlannedNetwork
 from common.planning.topology import Topology
 
-PlannedNetwork: TypeAlias = Literal["unet", "unet_resenc"]
-
-REFERENCE_FEATURES: Mapping[PlannedNetwork, float] = {"unet": 560e6, "unet_resenc": 680e6}
-REFERENCE_GB = 8.0
-REFERENCE_BATCH = 2
-
 PLAIN_CONVOLUTIONS = 2
-RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6, 6, 6, 6)
+RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +46,6 @@ class NetworkSize:
     features: int
     parameters: int
     multiply_adds: int
-
-
-def feature_budget(network: PlannedNetwork, memory_gb: float) -> float:
-    """Values that each of two samples may keep, in proportion to memory: 560 million in 8 GB (unet)."""
-    return REFERENCE_FEATURES[network] * memory_gb / REFERENCE_GB
 
 
 def network_size(network: PlannedNetwork, topology: Topology, in_channels: int, out_channels: int) -> NetworkSize:

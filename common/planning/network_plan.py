@@ -3,19 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from common.planning.axes import PlanningOrder, planning_order
+from common.planning.axes import Floats, PlanningOrder, planning_order
 from common.planning.fingerprint import Fingerprint
 from common.planning.lowres import LowResolution, plan_low_resolution
-from common.planning.memory import (
-    REFERENCE_BATCH,
-    NetworkSize,
-    PlannedNetwork,
-    feature_budget,
-    network_size,
-)
+from common.planning.memory import NetworkSize, network_size
 from common.planning.normalisation import Normalisation, plan_normalisation
 from common.planning.patch import Batch, FittedPatch, fit_batch, fit_patch
-from common.planning.spacing import TargetSpacing, target_spacing
+from common.planning.planners import PLANNERS, REFERENCE_BATCH, Planner, PlannerName
 from common.planning.topology import Topology
 
 
@@ -27,13 +21,18 @@ class Request:
         sequences: input channels.
         labels: what is segmented; background comes on top.
         memory_gb: of the GPU, by nnU-Net's scale (mixed precision).
-        network: plain U-Net, or with a residual encoder.
+        planner_name: for a plain U-Net, or for one with a residual encoder.
     """
 
     sequences: tuple[str, ...]
     labels: tuple[str, ...]
     memory_gb: float = 8.0
-    network: PlannedNetwork = "unet"
+    planner_name: PlannerName = "unet"
+
+    @property
+    def planner(self) -> Planner:
+        """The planner of that name."""
+        return PLANNERS[self.planner_name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class NetworkPlan:
     Attributes:
         request, fingerprint: what it was made from.
         order: which axis is which.
-        target: spacing.
+        spacing_mm: that all cases are resampled to; `fingerprint.target` says how it came about.
         median_shape: the median case at that spacing, in voxels.
         fitted: patch and topology, and how they came about.
         size: the network's, on that patch.
@@ -55,8 +54,8 @@ class NetworkPlan:
     request: Request
     fingerprint: Fingerprint
     order: PlanningOrder
-    target: TargetSpacing
-    median_shape: tuple[float, float, float]
+    spacing_mm: Floats
+    median_shape: Floats
     fitted: FittedPatch
     size: NetworkSize
     batch: Batch
@@ -78,36 +77,33 @@ def plan_network(fingerprint: Fingerprint, request: Request) -> NetworkPlan:
     Raises:
         ConfigError: not even the smallest patch fits in memory.
     """
-    order = planning_order(fingerprint.spacing_mm)
-    target = target_spacing(
-        order.from_xyz(fingerprint.spacing_mm),
-        order.from_xyz(fingerprint.spacing_p10_mm),
-        order.from_xyz(fingerprint.shape),
-    )
-    median_shape = order.from_xyz(fingerprint.shape_at(order.to_xyz(target.spacing_mm)))
-    budget = feature_budget(request.network, request.memory_gb)
+    target_mm, planner = fingerprint.target.spacing_mm, request.planner
+    order = planning_order(target_mm)
+    spacing_mm, median_shape = order.from_xyz(target_mm), order.from_xyz(fingerprint.median_shape)
+    budget = planner.feature_budget(request.memory_gb)
 
     def size_of(topology: Topology) -> NetworkSize:
-        return network_size(request.network, topology, len(request.sequences), 1 + len(request.labels))
+        return network_size(planner.network, topology, len(request.sequences), 1 + len(request.labels))
 
-    def fit(spacing_mm: tuple[float, float, float], shape: tuple[float, float, float]) -> FittedPatch:
-        return fit_patch(spacing_mm, shape, budget, lambda topology: size_of(topology).features)
+    def fit(edges_mm: Floats, shape: Floats) -> FittedPatch:
+        return fit_patch(edges_mm, shape, budget, lambda topology: size_of(topology).features)
 
-    fitted = fit(target.spacing_mm, median_shape)
+    fitted = fit(spacing_mm, median_shape)
+    dataset_voxels = math.prod(median_shape) * fingerprint.cases
     return NetworkPlan(
         request=request,
         fingerprint=fingerprint,
         order=order,
-        target=target,
+        spacing_mm=spacing_mm,
         median_shape=median_shape,
         fitted=fitted,
         size=size_of(fitted.topology),
-        batch=fit_batch(fitted, REFERENCE_BATCH, math.prod(median_shape) * fingerprint.cases),
+        batch=fit_batch(fitted, REFERENCE_BATCH, dataset_voxels * planner.batch_share),
         low_resolution=plan_low_resolution(
-            target.spacing_mm,
+            spacing_mm,
             median_shape,
             fitted.topology.patch_size,
-            lambda spacing_mm, shape: fit(spacing_mm, shape).topology.patch_size,
+            lambda edges_mm, shape: fit(edges_mm, shape).topology.patch_size,
         ),
         normalisation=plan_normalisation(request.sequences, fingerprint.cropped_share),
     )

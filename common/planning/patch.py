@@ -17,7 +17,6 @@ Features: TypeAlias = Callable[[Topology], int]
 
 INITIAL_VOXELS = 256**3
 MIN_BATCH = 2
-MAX_BATCH_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Batch:
     Attributes:
         size: what is planned.
         by_memory: what memory would hold.
-        by_dataset: what 5 % of the dataset's voxels would allow.
+        by_dataset: what the share of the dataset's voxels that a batch may cover would allow.
     """
 
     size: int
@@ -107,14 +106,14 @@ def fit_patch(spacing_mm: Floats, median_shape: Floats, budget: float, features:
     return FittedPatch(first, padded, padded_features, tuple(steps), topology, kept, budget)
 
 
-def fit_batch(fitted: FittedPatch, reference_batch: int, dataset_voxels: float) -> Batch:
-    """What is left of memory becomes more patches a step, up to 5 % of the dataset's voxels, but at least two.
+def fit_batch(fitted: FittedPatch, reference_batch: int, most_voxels: float) -> Batch:
+    """What is left of memory becomes more patches a step, up to `most_voxels` in all, but at least two.
 
     Example: a patch that keeps a fifth of its budget leaves room for 10. With 260 cases of 36 x 50 x 35 voxels
     5 % are 9 patches of 40 x 56 x 40: nine.
     """
     by_memory = round(fitted.budget / fitted.features * reference_batch)
-    by_dataset = round(dataset_voxels * MAX_BATCH_SHARE / math.prod(fitted.topology.patch_size))
+    by_dataset = round(most_voxels / math.prod(fitted.topology.patch_size))
     return Batch(max(min(by_memory, by_dataset), MIN_BATCH), by_memory, by_dataset)
 
 

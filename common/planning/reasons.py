@@ -26,15 +26,15 @@ def times(values: Sequence[float]) -> str:
 
 
 def _spacing(plan: NetworkPlan) -> str:
-    target, found = plan.target, plan.fingerprint
+    target, found = plan.fingerprint.target, plan.fingerprint
     median = f"the median spacing is {times(found.spacing_mm)} mm"
     if target.coarse_axis is None:
         return (
             f"{median}, its coarsest axis {target.ratio:.3g} times the next; an axis would be made finer only "
             "above 3 times and with under a third of the others' voxels, so the median is the target"
         )
-    name, edge = plan.order.names[target.coarse_axis], target.spacing_mm[target.coarse_axis]
-    p10 = plan.order.from_xyz(found.spacing_p10_mm)[target.coarse_axis]
+    name, edge = "xyz"[target.coarse_axis], target.spacing_mm[target.coarse_axis]
+    p10 = found.spacing_p10_mm[target.coarse_axis]
     return (
         f"{median}, {name} {target.ratio:.3g} times coarser than the other axes, with under a third of their "
         f"voxels: it is made {edge:.5g} mm, after its 10th percentile of {p10:.5g} mm, but no finer than they are"
@@ -73,7 +73,7 @@ def _network(plan: NetworkPlan) -> str:
     stages = len(topology.strides)
     blocks = (
         f"{PLAIN_CONVOLUTIONS} convolutions a stage"
-        if plan.request.network == "unet"
+        if plan.request.planner.network == "unet"
         else f"{', '.join(map(str, RESIDUAL_BLOCKS[:stages]))} residual blocks and 1 convolution on the way up"
     )
     return (
@@ -85,9 +85,9 @@ def _network(plan: NetworkPlan) -> str:
 
 
 def _batch(plan: NetworkPlan) -> str:
-    batch, cases = plan.batch, plan.fingerprint.cases
+    batch, cases, share = plan.batch, plan.fingerprint.cases, plan.request.planner.batch_share
     return (
-        f"memory holds {batch.by_memory} patches, 5 % of the dataset ({cases} cases of "
+        f"memory holds {batch.by_memory} patches, {share * 100:g} % of the dataset ({cases} cases of "
         f"{math.prod(plan.median_shape) / 1e6:.3g} million voxels) are {batch.by_dataset}: the smaller of the "
         "two, but two at least"
     )

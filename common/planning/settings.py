@@ -15,10 +15,10 @@ def as_sections(plan: NetworkPlan) -> dict[str, dict[str, Any]]:
     order, topology = plan.order, plan.topology
     return {
         "preprocessing": {
-            "spacing_mm": [round(edge, _SPACING_DECIMALS) for edge in order.to_xyz(plan.target.spacing_mm)]
+            "spacing_mm": [round(edge, _SPACING_DECIMALS) for edge in order.to_xyz(plan.spacing_mm)]
         },
         "model": {
-            "name": plan.request.network,
+            "name": plan.request.planner.network,
             "channels": list(topology.channels),
             "kernel_sizes": [list(order.to_xyz(kernel)) for kernel in topology.kernel_sizes],
             "strides": [list(order.to_xyz(stride)) for stride in topology.strides],
@@ -46,12 +46,15 @@ def as_toml(plan: NetworkPlan, source: str) -> str:
 
 def cannot_be_built(plan: NetworkPlan) -> str | None:
     """Why fedmets has no network of this plan; None for all but images of a few voxels or of a thousand."""
+    if plan.median_shape[0] == 1.0:
+        return (
+            f"the median case is one voxel thick along {plan.order.names[0]}: the rules have no 3-D network for it"
+        )
     stages = len(plan.topology.strides)
     if stages in _STAGES:
         return None
-    return (
-        f"the rules ask for {stages} stage(s), {plan.request.network} is built with {_STAGES[0]} to {_STAGES[-1]}"
-    )
+    network = plan.request.planner.network
+    return f"the rules ask for {stages} stage(s), {network} is built with {_STAGES[0]} to {_STAGES[-1]}"
 
 
 def not_followed(plan: NetworkPlan) -> tuple[str, ...]:
@@ -72,11 +75,6 @@ def not_followed(plan: NetworkPlan) -> tuple[str, ...]:
         )
     if not plan.normalisation.inside_mask:
         found.append("z-scores are always taken inside the brain, not over the whole cropped image")
-    if plan.request.network == "unet" and any(1 in kernel for kernel in plan.topology.kernel_sizes):
-        found.append(
-            "on the way up, a stage of unet has the kernel of the stage below it, as in MONAI's DynUNet; in "
-            "nnU-Net it has its own"
-        )
     if any(edge != int(edge) for edge in plan.median_shape):
         shape = times(plan.order.to_xyz(plan.median_shape))
         found.append(f"the median case of {shape} voxels is no setting: every case keeps its own size")

@@ -13,7 +13,7 @@ class TargetSpacing:
     """The spacing that all cases are resampled to.
 
     Attributes:
-        spacing_mm: the target, in the order it was asked in.
+        spacing_mm: the target, its axes in the order of what it was made from.
         coarse_axis: the axis whose target is its 10th percentile (or just above the other axes), or None where
             the target is the median.
         ratio: coarsest median edge over the next coarsest.
@@ -37,9 +37,9 @@ def target_spacing(median_mm: Floats, p10_mm: Floats, median_shape: Floats) -> T
     coarsest = max(range(3), key=lambda axis: median_mm[axis])
     others = [axis for axis in range(3) if axis != coarsest]
     edge = max(median_mm[axis] for axis in others)
-    ratio = median_mm[coarsest] / edge
     few_voxels = median_shape[coarsest] * ANISOTROPY < min(median_shape[axis] for axis in others)
-    if ratio <= ANISOTROPY or not few_voxels:
+    ratio = median_mm[coarsest] / edge
+    if median_mm[coarsest] <= ANISOTROPY * edge or not few_voxels:
         return TargetSpacing(median_mm, None, ratio)
     target = list(median_mm)
     finer = p10_mm[coarsest]

@@ -23,6 +23,7 @@ def test_a_person_reads_fingerprint_settings_and_reasons() -> None:
 def test_a_program_reads_the_same_numbers() -> None:
     numbers = json.loads(json.dumps(as_numbers(PLAN, QUARANTINED), allow_nan=False))
     assert numbers["quarantine"] == QUARANTINED
+    assert (numbers["planner"], numbers["memory_gb"]) == ("unet", 8.0)
     assert numbers["median_shape"] == [215.0, 227.0, 100.5]
     assert numbers["settings"]["training"] == {"batch_size": 2, "patch_size": [160, 192, 80]}
     assert numbers["low_resolution"]["wanted"] is False

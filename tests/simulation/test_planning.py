@@ -55,6 +55,16 @@ def test_plan_of_phantoms_is_written_and_trains(tmp_path: Path, capsys: pytest.C
     assert len(log.losses) == 1 and np.isfinite(log.losses[0])
 
 
+def test_preset_brings_its_own_memory_and_no_cap_of_the_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = _plan(capsys, str(phantom_config(tmp_path)), "--network", "unet_resenc_l", "--json")
+    found = json.loads(out)
+    assert (code, found["planner"], found["memory_gb"]) == (0, "unet_resenc_l", 24.0)
+    assert found["settings"]["model"]["name"] == "unet_resenc"
+    assert "100 % of the dataset" in found["why"]["batch_size"]
+
+
 def test_bad_cases_are_told_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cohort = tmp_path / "cohort"
     (cohort / "100101A").mkdir(parents=True)

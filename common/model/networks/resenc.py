@@ -86,8 +86,10 @@ def _unit(before: int, width: int, kernel: _Size, stride: _Size = (1, 1, 1)) -> 
 
 
 def _initialise(module: torch.nn.Module) -> None:
-    """He's normal for leaky ReLU and biases of 0, as nnU-Net."""
+    """He's normal for leaky ReLU, biases of 0, and blocks that begin as their shortcuts, as nnU-Net."""
     if isinstance(module, (torch.nn.Conv3d, torch.nn.ConvTranspose3d)):
         torch.nn.init.kaiming_normal_(module.weight, a=0.01)
         if module.bias is not None:
             torch.nn.init.zeros_(module.bias)
+    elif isinstance(module, ResidualBlock):
+        torch.nn.init.zeros_(module.second.adn.N.weight)

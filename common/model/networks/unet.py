@@ -1,6 +1,7 @@
 """The plain U-Nets: nnU-Net's, and a small one for CPUs."""
 
 import torch
+from monai.networks.blocks import UnetUpBlock
 from monai.networks.nets import DynUNet, UNet
 
 from common.errors import ConfigError
@@ -11,14 +12,16 @@ from common.model_spec import ModelSpec
 def build_unet(spec: ModelSpec, in_channels: int, out_channels: int) -> torch.nn.Module:
     """The plain-convolution U-Net that nnU-Net plans (Isensee et al., Nature Methods 2021).
 
-    Two convolutions a level, instance norm, leaky ReLU. At its published width, with 4 sequences, 4 classes and
-    every stride 2, it has 31,192,068 parameters.
+    Two convolutions a level, instance norm, leaky ReLU; a stage has the same kernel on the way down and up. At its
+    published width, with 4 sequences, 4 classes and every stride 2, it has 31,192,068 parameters.
 
     Raises:
         ConfigError: too few levels.
     """
     check_levels(spec)
-    return DynUNet(  # type: ignore[no-any-return]
+    one_kernel = len(set(spec.stage_kernels)) == 1  # whose kernel a stage has is then no question
+    network = DynUNet if one_kernel else _OwnKernelsUpwards
+    return network(
         spatial_dims=3,
         in_channels=in_channels,
         out_channels=out_channels,
@@ -66,3 +69,19 @@ def supervised_levels(spec: ModelSpec) -> int:
     nnU-Net gives the coarsest of its levels - 1 outputs the weight 0: such a head need not exist.
     """
     return max(len(spec.widths) - 3, 1)
+
+
+class _OwnKernelsUpwards(DynUNet):  # type: ignore[misc]
+    """MONAI's network, with each stage's own kernel on the way up, where MONAI takes that of the stage below."""
+
+    def get_upsamples(self) -> torch.nn.ModuleList:
+        """The stages on the way up, the coarsest first; MONAI's constructor asks for them."""
+        return self.get_module_list(  # type: ignore[no-any-return]
+            self.filters[:0:-1],
+            self.filters[-2::-1],
+            self.kernel_size[-2::-1],
+            self.strides[:0:-1],
+            UnetUpBlock,
+            self.upsample_kernel_size[::-1],
+            trans_bias=self.trans_bias,
+        )

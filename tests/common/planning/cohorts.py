@@ -1,7 +1,10 @@
 """Fingerprints to plan for, given as (z, y, x), as the literature gives them."""
 
-from common.planning.fingerprint import Fingerprint
+from collections.abc import Sequence
+
+from common.planning.fingerprint import CaseFingerprint, Fingerprint, summarise
 from common.planning.network_plan import NetworkPlan, Request, plan_network
+from common.planning.planners import PlannerName
 
 Triple = tuple[float, float, float]
 
@@ -27,6 +30,23 @@ def cohort(
     )
 
 
+def counted(cases: Sequence[tuple[Triple, tuple[int, int, int]]]) -> Fingerprint:
+    """The fingerprint of cases given as (spacing, shape), both (z, y, x)."""
+    return summarise(
+        [
+            CaseFingerprint(
+                exam=f"{number:04}",
+                patient=f"{number:04}",
+                spacing_mm=spacing_mm[::-1],
+                shape=shape[::-1],
+                cropped_share=0.5,
+                intensities={},
+            )
+            for number, (spacing_mm, shape) in enumerate(cases)
+        ]
+    )
+
+
 UCSF_BMSR = cohort((1.5, 0.8594, 0.8594), (100.5, 227, 215), 324)
 FOUR_SEQUENCES = Request(("t1", "t1c", "t2", "flair"), ("netc", "snfh", "et"))
 BRATS = cohort((1.0, 1.0, 1.0), (140, 171, 136), 1251)
@@ -40,7 +60,5 @@ def zyx(plan: NetworkPlan) -> tuple[int, ...]:
     return plan.order.to_xyz(plan.topology.patch_size)[::-1]
 
 
-def planned(fingerprint: Fingerprint, memory_gb: float = 8.0) -> NetworkPlan:
-    return plan_network(
-        fingerprint, Request(FOUR_SEQUENCES.sequences, FOUR_SEQUENCES.labels, memory_gb, FOUR_SEQUENCES.network)
-    )
+def planned(fingerprint: Fingerprint, memory_gb: float = 8.0, planner: PlannerName = "unet") -> NetworkPlan:
+    return plan_network(fingerprint, Request(FOUR_SEQUENCES.sequences, FOUR_SEQUENCES.labels, memory_gb, planner))

@@ -33,6 +33,15 @@ def test_shape_at_another_spacing_is_to_half_a_voxel() -> None:
     assert found.shape_at((2.0, 3.0, 1.0)) == (70.0, 56.5, 151.0)
 
 
+def test_shape_at_the_target_is_the_median_of_rounded_shapes() -> None:
+    found = summarise([_row(number, 1.0, length) for number, length in enumerate((99, 100, 101))])
+    assert found.median_shape == found.target_shape == (140.0, 170.0, 100.0)
+    mixed = summarise([_row(1, 1.0, 101), _row(2, 1.0, 101), _row(3, 2.0, 60), _row(4, 2.0, 40)])
+    assert mixed.target.spacing_mm == (1.0, 1.0, 1.5)
+    assert mixed.median_shape == (140.0, 170.0, 67.0)  # of 67, 67, 80 and 53: 101 mm are 67.33 voxels
+    assert mixed.shape_at((1.0, 1.0, 1.5)) == (140.0, 170.0, 67.5)
+
+
 def test_no_case_no_fingerprint() -> None:
     with pytest.raises(DataError, match="no usable case"):
         summarise([])
@@ -52,7 +61,10 @@ def test_sites_merge_by_their_cases() -> None:
 def test_pooled_rows_and_equal_sites_agree() -> None:
     rows = [_row(number, 1.5, 150, mean=90.0 + number) for number in range(20)]
     merged, pooled = merge_fingerprints([summarise(rows[:10]), summarise(rows[10:])]), summarise(rows)
-    assert merged.model_copy(update={"intensities": {}}) == pooled.model_copy(update={"intensities": {}})
+    apart: dict[str, object] = {"intensities": {}, "target_shape": None}
+    assert merged.model_copy(update=apart) == pooled.model_copy(update=apart)
+    assert (merged.target_shape, pooled.target_shape) == (None, (140.0, 170.0, 150.0))
+    assert merged.median_shape == pooled.median_shape
     assert merged.intensities["t1c"].mean == pytest.approx(pooled.intensities["t1c"].mean, rel=1e-12)
 
 

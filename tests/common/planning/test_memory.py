@@ -6,7 +6,8 @@ from torch import nn
 
 from common.model.build import build_model, parameter_count
 from common.model_spec import ModelSpec
-from common.planning.memory import PlannedNetwork, feature_budget, network_size
+from common.planning.memory import network_size
+from common.planning.planners import PLANNERS, PlannedNetwork
 from common.planning.topology import Topology, plan_topology
 
 CUBE = plan_topology((1.0, 1.0, 1.0), (128, 128, 128))
@@ -46,7 +47,7 @@ def _traced(model: nn.Module, patch: tuple[int, int, int]) -> tuple[int, int]:
     return features, multiply_adds
 
 
-@pytest.mark.parametrize("topology", [CUBE, UCSF_BMSR])
+@pytest.mark.parametrize("topology", [CUBE, UCSF_BMSR, SLICES])
 def test_plain_unet_is_counted_as_it_is_built(topology: Topology) -> None:
     size, model = network_size("unet", topology, 4, 4), _built("unet", topology)
     assert size.parameters == parameter_count(model)
@@ -75,9 +76,17 @@ def test_published_figures_at_128_cubed() -> None:
 
 
 def test_budget_grows_with_memory() -> None:
-    assert feature_budget("unet", 8.0) == 560e6
-    assert feature_budget("unet", 12.0) == 840e6
-    assert feature_budget("unet_resenc", 24.0) == 2040e6
+    assert PLANNERS["unet"].feature_budget(8.0) == 560e6
+    assert PLANNERS["unet"].feature_budget(12.0) == 840e6
+    assert PLANNERS["unet_resenc_m"].feature_budget(24.0) == 2040e6
+    assert PLANNERS["unet_resenc_l"].feature_budget(24.0) == 2100e6
+    assert PLANNERS["unet_resenc_xl"].feature_budget(20.0) == 1800e6
+
+
+def test_values_at_128_cubed_are_those_that_nnunet_counts() -> None:
+    assert network_size("unet", CUBE, 4, 4).features == 454_893_568
+    coarse_logits = 3 * (64**3 + 32**3 + 16**3 + 8**3)  # nnU-Net's note beside its reference counts these too
+    assert network_size("unet_resenc", CUBE, 1, 3).features + coarse_logits == 558_319_104
 
 
 def _with_cubes(topology: Topology) -> Topology:

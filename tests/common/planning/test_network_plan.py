@@ -20,7 +20,7 @@ from tests.common.planning.cohorts import (
 def test_published_fingerprint_of_ucsf_bmsr_gives_the_published_plan() -> None:
     plan = plan_network(UCSF_BMSR, FOUR_SEQUENCES)
     assert plan.order.names == ("z", "y", "x")
-    assert plan.target.spacing_mm == (1.5, 0.8594, 0.8594)
+    assert plan.spacing_mm == (1.5, 0.8594, 0.8594)
     assert plan.median_shape == (100.5, 227.0, 215.0)
     assert plan.topology.patch_size == (80, 192, 160)
     assert plan.batch.size == 2
@@ -81,7 +81,7 @@ def test_thick_slices_are_halved_in_plane_first_with_flat_kernels() -> None:
 
 def test_coarse_and_short_axis_is_made_as_fine_as_a_tenth_of_the_cases() -> None:
     plan = planned(cohort((10.0, 1.5625, 1.5625), (9, 256, 216), 200, p10_zyx_mm=(5.0, 1.4, 1.4)))
-    assert plan.target.spacing_mm == (5.0, 1.5625, 1.5625)
+    assert plan.spacing_mm == (5.0, 1.5625, 1.5625)
     assert plan.median_shape == (18.0, 256.0, 216.0)
     assert zyx(plan) == (20, 256, 224)
     assert plan.batch.size == 4
@@ -115,7 +115,7 @@ def test_cases_that_a_patch_hardly_covers_ask_for_coarser_images() -> None:
     assert coarse.wanted
     assert coarse.patch_size is not None and coarse.spacing_mm is not None
     voxels = 1.0
-    for length, fine, edge in zip(plan.median_shape, plan.target.spacing_mm, coarse.spacing_mm, strict=True):
+    for length, fine, edge in zip(plan.median_shape, plan.spacing_mm, coarse.spacing_mm, strict=True):
         voxels *= length * fine / edge
     assert 0.25 <= 128**3 / voxels < 0.25 * 1.03**3
 
