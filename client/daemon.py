@@ -21,13 +21,13 @@ from pathlib import Path
 from client import supernode
 from client.server_trust import open_site
 from client.sidecar import loopback_certificate
-from client.site_config import SiteConfig, load_site_config
+from client.site_config import SITE_FILE, SiteConfig, load_site_config
 from client.site_folder import KeyFolder, SiteFolder
 from client.supernode import node_files, read_standing, supernode_program
 from common.allocation import for_carrying
 from common.chunks import CHUNKS
 from common.durable import storage_errors
-from common.errors import FedmetsError
+from common.errors import FedmetsError, UserError
 from common.keyfiles import forget_private_file, write_private_file
 from common.launching import Program
 from common.passphrase import given_passphrase
@@ -45,6 +45,7 @@ STOPPING_S = DRAIN_S + DELIVERY_S + 10.0  # systemd's TimeoutStopSec must be lon
 _POLL_S = 0.2
 _LOOK_AT_LOG_S = 1.0
 _LOOK_FOR_KEYS_S = 10.0
+_STARTED_WITHIN_S = 30.0  # by then what a new SuperNode says stands in the log, below what the one before said
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -111,12 +112,18 @@ def run_daemon(
     Raises:
         EnrollmentError, KeyFileError, TrustError: the site has not joined, or its keys cannot be used.
         ConfigError: site.toml cannot be used.
+        UserError: both a sidecar and a proxy.
         OutputError: the folder's daemon runs already.
         StorageError: the folder cannot be written.
     """
     folder = SiteFolder(site_dir.resolve())
     trust = open_site(folder, given_passphrase(passphrase_file))
     config = load_site_config(folder.path)
+    if sidecar_port is not None and config.proxy is not None:
+        raise UserError(
+            f"{folder.path / SITE_FILE}: proxy does not go with --sidecar: nginx dials the gateway itself, and no "
+            "proxy leads to this machine's loopback; leave one of the two out"
+        )
     run = folder.path / RUN_FOLDER
     ends: list[str] = []
 
@@ -153,6 +160,8 @@ class _Watch:
         self._log = log_file(daemon.folder, supernode.NAME)
         self._words = ""
         self._freed_of = ""
+        self._node_pids: list[int] = []
+        self._node_since_s = 0.0
         self._log_due_s = time.monotonic()
         self._keys_due_s = self._log_due_s + _LOOK_FOR_KEYS_S
 
@@ -194,6 +203,15 @@ class _Watch:
             self._freed_of = standing.lost_message
             log.warning("a task was lost on its way, for which the worker would wait for hours: it is killed")
             send(self._pids_of(WORKER), signal.SIGKILL)
+        self._look_for_mute_node(standing.mute)
+
+    def _look_for_mute_node(self, is_mute: bool) -> None:
+        now_s, pids = time.monotonic(), self._pids_of(supernode.NAME)
+        if pids != self._node_pids:
+            self._node_pids, self._node_since_s = pids, now_s
+        elif is_mute and pids and now_s - self._node_since_s > _STARTED_WITHIN_S:
+            log.warning("the SuperNode no longer says that it is alive; it is started anew")
+            self._replace_node(self.keys)
 
 
 def log_file(folder: SiteFolder, program: str) -> Path:

@@ -111,6 +111,11 @@ class Desk:
         body = self._read(TaskBody, message)
         return self._reply(SiteFailed(self._site, body.round_id if body else 0, code), body)
 
+    def unreadable(self, text: str) -> Envelope:
+        """The signed refusal of what came in the place of a message, on record; `text`, for the log, says why."""
+        self._trust = open_site(self._folder, self._passphrase)
+        return self._refuse(RefusalCode.MALFORMED, None, text)
+
     def _answer_task(self, message: Envelope, bundle_sha256: str) -> Envelope:
         body = self._read(TaskBody, message)
         if body is None:

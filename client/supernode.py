@@ -149,16 +149,26 @@ class NodeStanding:
         words: for people, with what to do.
         lost_message: of which it gives out a task whose content will never come, and then waits for the reply; the
             newest one's number, empty when there is none.
+        mute: it runs and asks for messages, and no longer says that it is alive, so that the aggregator takes it
+            for gone.
     """
 
     connected: bool
     words: str
     lost_message: str = ""
+    mute: bool = False
 
 
 # Said when a run ends while its message is on the way, as when the aggregator was killed. Flower has made a task
 # of the message by then, and neither takes it back nor ever has its content.
 _LOST = re.compile(r"Ignoring message ([0-9a-f]+)")
+# Python's own words. The thread that says that the node is alive ends at an answer that it does not foresee, such
+# as a 500 of a SuperLink whose disk is full, and nothing starts it again.
+_DEAD_THREAD = "Exception in thread"
+_MUTE_WORDS = (
+    "the aggregator answered its sign of life with an error, after which it sends no more; it is started anew, "
+    "and if this comes again, tell the consortium"
+)
 _REASONS = (
     (
         "[code: 2004]",
@@ -194,6 +204,8 @@ def _standing(text: str) -> NodeStanding:
     for sign, words in _REASONS:
         if sign in text:
             return NodeStanding(False, words)
+    if _DEAD_THREAD in text:
+        return NodeStanding(False, _MUTE_WORDS, mute=True)
     if "Exit Code:" in text or "Traceback" in text:
         last = [line.strip() for line in text.splitlines() if line.strip()]
         return NodeStanding(False, f"it ended with an error: {' '.join(last[-3:])[:200]}")

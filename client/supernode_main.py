@@ -1,11 +1,14 @@
 """flower-supernode as installed, but a process that ends when its work does, and takes requests whole.
 
 When the aggregator answers with something unforeseen, Flower's main loop returns and leaves the thread of its
-Runtime API behind, which keeps the process alive and deaf for good. A supervisor can only help one that ends.
+Runtime API behind, which keeps the process alive and deaf for good. The same answer to its sign of life ends the
+thread that gives it, and leaves a node that the aggregator takes for gone. A supervisor can only help one that
+ends: so it does when its main loop or any thread of it does by an error.
 """
 
 import os
 import sys
+import threading
 from importlib.metadata import entry_points
 
 from common.whole_requests import hand_over_whole
@@ -17,9 +20,19 @@ LOOP_ENDED = 70
 def main() -> None:
     """Run the command with our arguments; never returns."""
     hand_over_whole()
+    threading.excepthook = _end_with_thread
     (command,) = entry_points(group="console_scripts", name=COMMAND)
     sys.argv[0] = COMMAND
     command.load()()
+    _end()
+
+
+def _end_with_thread(what: threading.ExceptHookArgs) -> None:
+    threading.__excepthook__(what)
+    _end()
+
+
+def _end() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(LOOP_ENDED)

@@ -30,7 +30,7 @@ from common.stopping import stop_signals
 from common.wire import Envelope
 
 log = logging.getLogger("client.worker")
-_POLL_S = 0.5
+_POLL_S = 0.3
 _LOOK_FOR_PLANS_S = 5.0
 
 
@@ -64,6 +64,9 @@ class Answers(Protocol):
 
     def failed(self, message: Envelope, code: FailureCode) -> Envelope:
         """A signed failure."""
+
+    def unreadable(self, text: str) -> Envelope:
+        """The signed refusal of what is no message of ours."""
 
     def approved(self) -> tuple[Plan, ...]:
         """The plans that a person approved, the newest last."""
@@ -126,12 +129,12 @@ def _serve(task: Task, desk: Answers, wait: Callable[[float], bool], delivery_s:
 
 
 def answer_to(task: Task, desk: Answers) -> Record:
-    """The reply to a task: the desk's, or a signed failure, or, when not even that can be signed, an empty one."""
+    """The reply to a task: the desk's, or a signed code, or, when not even that can be signed, an empty one."""
     try:
         message = from_record(task.record)
     except WireError as error:
-        log.warning("a message is refused: %s", error)
-        return Record()
+        text = str(error)
+        return _coded(lambda: desk.unreadable(text))
     try:
         return to_record(desk.answer(message, task.bundle_sha256))
     except StorageError:
@@ -140,10 +143,14 @@ def answer_to(task: Task, desk: Answers) -> Record:
     except Exception:
         log.exception("a task is lost")
         code = FailureCode.TRAINING_ERROR
+    return _coded(lambda: desk.failed(message, code))
+
+
+def _coded(answer: Callable[[], Envelope]) -> Record:
     try:
-        return to_record(desk.failed(message, code))
+        return to_record(answer())
     except Exception:
-        log.exception("and its failure cannot be signed")
+        log.exception("and no answer to it can be signed")
         return Record()
 
 

@@ -18,7 +18,11 @@ from server.standing import refresh_revocation_list
 
 
 def rotate_server(
-    folder: ServerFolder, now: datetime, passphrase: Passphrase | None = None, more_hosts: Sequence[str] = ()
+    folder: ServerFolder,
+    now: datetime,
+    passphrase: Passphrase | None = None,
+    more_hosts: Sequence[str] = (),
+    dial: str | None = None,
 ) -> Rotation:
     """Make the next generation of the server's keys, signed in by the present identity.
 
@@ -30,13 +34,15 @@ def rotate_server(
         now: certificates begin an hour before.
         passphrase: opens the old keys and seals the new identity, when the old one was sealed.
         more_hosts: names or addresses to be certified from now on besides the federation's own.
+        dial: the name or address that every kit names first from now on, certified too; None leaves that as it is.
+            A site goes on dialling the one in its own kit until it joins another.
 
     Raises:
         EnrollmentError: a host is not one.
         KeyFileError: the authority's or the old identity's key cannot be used.
     """
     with exclusive(folder.path):
-        federation = _with_hosts(folder.federation, more_hosts)
+        federation = _with_hosts(folder.federation, more_hosts, dial)
         issuer, old, old_keys = folder.issuer(passphrase), folder.identity(passphrase), folder.server_keys()
         new = make_server_keys(issuer, federation.name, federation.hosts, now)
         generation = old_keys.generation + 1
@@ -51,7 +57,7 @@ def rotate_server(
         with next_generation(folder.server) as building:
             new.save(building, passphrase)
             write_durably(building / "rotation.json", f"{rotation.to_json()}\n".encode())
-        if more_hosts:
+        if federation != folder.federation:
             write_durably(folder.path / "federation.json", f"{federation.to_json()}\n".encode())
         refresh_revocation_list(folder, issuer, folder.registry.all(), now)
         for path in folder.generations()[:-1]:
@@ -64,10 +70,11 @@ def published_rotations(folder: ServerFolder) -> Rotations:
     return Rotations(rotations=folder.rotations())
 
 
-def _with_hosts(federation: Federation, more_hosts: Sequence[str]) -> Federation:
-    hosts = tuple(dict.fromkeys((*federation.hosts, *more_hosts)))
+def _with_hosts(federation: Federation, more_hosts: Sequence[str], dial: str | None) -> Federation:
+    first = () if dial is None else (dial,)
+    hosts = tuple(dict.fromkeys((*first, *federation.hosts, *more_hosts)))
     try:
         return Federation.from_json(federation.model_copy(update={"hosts": hosts}).to_json())
     except ValidationError as error:
         fault = error.errors()[0]
-        raise EnrollmentError(f"--host {fault['input']!r}: {fault['msg']}") from None
+        raise EnrollmentError(f"--host or --dial {fault['input']!r}: {fault['msg']}") from None

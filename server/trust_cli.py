@@ -141,6 +141,10 @@ def rotate(
     host: Annotated[
         list[str] | None, typer.Option(help="A further name or address for the TLS certificate; may be repeated.")
     ] = None,
+    dial: Annotated[
+        str | None,
+        typer.Option(help="The name or address that sites are to dial instead; each learns it from its next kit."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write the list of rotations, for sites to `follow` from a file.")
     ] = None,
@@ -158,7 +162,9 @@ def rotate(
         fedmets-server rotate /srv/bmfed --out rotations.json
     """
     opened = open_server(folder)
-    rotation = rotate_server(opened, _now(), passphrase_for(opened.authority_key, passphrase_file), host or ())
+    rotation = rotate_server(
+        opened, _now(), passphrase_for(opened.authority_key, passphrase_file), host or (), dial
+    )
     if out is not None:
         write_durably(out, f"{published_rotations(opened).to_json()}\n".encode())
     generation = rotation.body.generation

@@ -20,7 +20,7 @@ from client.site_folder import SiteFolder
 from common.allocation import for_carrying
 from common.audit import read_audit
 from common.chunks import CHUNKS
-from common.errors import ConfigError, EnrollmentError, KeyFileError, NodeError
+from common.errors import ConfigError, EnrollmentError, KeyFileError, NodeError, UserError
 from common.processes import process_info
 from common.sealed import Passphrase
 from common.stopping import StopSignals
@@ -154,6 +154,18 @@ def test_it_does_not_start_on_a_folder_that_is_not_ready(tmp_path: Path, site: S
     site.joined().identity_key.chmod(0o644)
     with pytest.raises(KeyFileError, match="chmod 600"):
         run_daemon(site.path, never(), {})
+
+
+def test_a_proxy_and_a_sidecar_are_two_ways_out_of_which_one_must_go(site: SiteFolder) -> None:
+    own = site.path / "site.toml"
+    own.write_text(f'proxy = "http://proxy:3128"\n{own.read_text()}')
+    with pytest.raises(UserError, match="proxy does not go with --sidecar"):
+        run_daemon(site.path, never(), {}, sidecar_port=18443)
+
+
+def test_a_sidecar_must_have_been_made(site: SiteFolder) -> None:
+    with pytest.raises(EnrollmentError, match="run fedmets-site nginx"):
+        run_daemon(site.path, never(), {}, sidecar_port=18443)
 
 
 def test_a_locked_key_needs_its_passphrase_when_the_daemon_starts(site: SiteFolder) -> None:

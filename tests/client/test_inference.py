@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +39,13 @@ def _brain(shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("shape", [(29, 24, 17), (16, 16, 16), (40, 9, 20)])
-@pytest.mark.parametrize("overlap", [0.5, 0.25])
+@pytest.mark.parametrize(("overlap", "weights"), [(0.5, "gaussian"), (0.25, "gaussian"), (0.5, "constant")])
 def test_agrees_with_monais_sliding_window_where_the_brain_is_everywhere(
-    shape: tuple[int, int, int], overlap: float
+    shape: tuple[int, int, int], overlap: float, weights: Literal["gaussian", "constant"]
 ) -> None:
     model = build_model(MODEL, 2, 3, seed=0).eval()
-    image, spec = _image(shape), EvaluationSpec(window_overlap=overlap, window_batch=3)
+    image = _image(shape)
+    spec = EvaluationSpec(window_overlap=overlap, window_weights=weights, window_batch=3)
     with torch.inference_mode():
         oracle = sliding_window_inference(
             torch.from_numpy(image)[None],
@@ -51,7 +53,7 @@ def test_agrees_with_monais_sliding_window_where_the_brain_is_everywhere(
             3,
             lambda patches: model(patches).softmax(1)[:, 1:],
             overlap=overlap,
-            mode="gaussian",
+            mode=weights,
         )
     got = predict(model, image, _brain(shape), spec, PATCH, CPU)
     assert got.shape == (2, *shape) and got.dtype == np.float32

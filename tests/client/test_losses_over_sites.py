@@ -14,7 +14,7 @@ from common.model.build import build_model
 from common.model.weights import weights_of
 from common.plan import ModelSpec, Plan, TrainingSpec
 from tests.client.prepared import ball_case
-from tests.common.model.losses.examples import BINARY, LOSSES
+from tests.common.model.losses.examples import BINARY, LOSSES, TUMOUR
 
 CPU = torch.device("cpu")
 MODEL = ModelSpec(name="unet_small", channels=(4, 8))
@@ -45,7 +45,7 @@ def case_at(site: str, seed: int) -> PreparedCase:
 
 def sampler(site: str, spec: TrainingSpec) -> PatchSampler:
     cases = [case_at(site, seed) for seed in range(2)]
-    return PatchSampler(cases, spec, np.random.default_rng(round_seed(0, site, 1)))
+    return PatchSampler(cases, spec, np.random.default_rng(round_seed(0, site, 1)), tumour=TUMOUR)
 
 
 @pytest.mark.parametrize("sampling", ["foreground", "small_lesions"])
@@ -56,7 +56,7 @@ def test_one_step_averaged_over_sites_is_one_step_on_their_joined_batch(loss: st
 
     def moved(batches: PatchSampler | JoinedSampler) -> np.ndarray:
         model = build_model(MODEL, 2, 4, seed=0)
-        fit(model, batches, spec, first_step=0, total_steps=1, device=CPU)
+        fit(model, batches, spec, first_step=0, total_steps=1, device=CPU, tumour=TUMOUR)
         return weights_of(model).vector - start
 
     alone = [moved(sampler(site, spec)) for site in SHARES]
@@ -72,7 +72,7 @@ def test_training_is_repeatable_to_the_bit(loss: str) -> None:
     shas = []
     for _ in range(2):
         model = build_model(MODEL, 2, 4, seed=0)
-        fit(model, sampler("binary", spec), spec, first_step=0, total_steps=2, device=CPU)
+        fit(model, sampler("binary", spec), spec, first_step=0, total_steps=2, device=CPU, tumour=TUMOUR)
         shas.append(weights_of(model).sha256())
     assert shas[0] == shas[1]
 

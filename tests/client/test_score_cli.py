@@ -139,7 +139,7 @@ def test_probabilities_and_missing_files_are_refused(
 ) -> None:
     soft = write_nifti(tmp_path / "soft.nii", np.full((30, 20, 16), 0.25, np.float32), UNEVEN)
     assert score(soft, pair[1]) == 2
-    assert "0.25: not a label map" in capsys.readouterr().err
+    assert "soft.nii: value 0.25 is not a whole number; give a label map" in capsys.readouterr().err
     assert score(tmp_path / "none.nii", pair[1]) == 2
     assert "none.nii" in capsys.readouterr().err
     assert score(tmp_path, pair[1]) == 2

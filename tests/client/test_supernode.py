@@ -70,6 +70,15 @@ def test_a_task_whose_content_will_never_come_is_noticed_until_the_next_start() 
     assert [standing_in(log).lost_message for log in (SIGNED_IN, reply, lost + SIGNED_IN)] == 3 * [""]
 
 
+def test_a_node_whose_sign_of_life_has_died_is_mute_until_its_next_start() -> None:
+    died = SIGNED_IN + "Exception in thread Thread-2 (_run):\nTraceback (most recent call last):\n  x\n" + AWAY
+    told = standing_in(died)
+    assert (told.connected, told.mute) == (False, True)
+    assert "sign of life" in told.words and "ended" not in told.words
+    spoke_again = (SIGNED_IN, SIGNED_IN + "Traceback\n", died + SIGNED_IN)
+    assert [standing_in(log).mute for log in spoke_again] == 3 * [False]
+
+
 def test_of_a_long_log_the_end_counts(tmp_path: Path) -> None:
     path = tmp_path / "supernode.log"
     assert read_standing(path).words == "not started"
@@ -127,6 +136,18 @@ def test_a_loop_that_ends_ends_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (LOOP_ENDED, "flower-supernode\n")
+
+
+def test_a_thread_that_ends_by_an_error_ends_the_process_and_says_why() -> None:
+    script = (
+        "import threading, types, client.supernode_main as m\n"
+        "def loop(): threading.Thread(target=lambda: 1 / 0).start(); threading.Event().wait()\n"
+        "m.entry_points = lambda **of: (types.SimpleNamespace(load=lambda: loop),)\n"
+        "m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == LOOP_ENDED
+    assert "ZeroDivisionError" in done.stderr
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from client.evaluation import score_mask
+from client.data.case import Grid
+from client.evaluation import judge_mask, score_mask
 from client.tumour import tumour_of_label, tumour_of_mask, tumour_of_reference
 from common.plan import Plan
 from tests.client.prepared import case_of
@@ -34,6 +35,15 @@ def test_oedema_is_no_lesion_where_the_plan_says_so() -> None:
     everything, core = (score_mask(LABEL, CASE, "a", plan(*tumour)) for tumour in ((), ("netc", "et")))
     assert (len(everything.lesions), everything.predicted_lesions) == (2, 2)
     assert (len(core.lesions), core.predicted_lesions, core.dice) == (1, 1, 1.0)
+
+
+def test_lesions_are_scored_one_by_one_at_the_spacing_of_the_header() -> None:
+    """By the BraTS-METS rule: lesion 1 is drawn a voxel of 2 mm too far, lesion 2 is missed."""
+    grid = Grid((8, 8, 8), np.diag([1.0, 1.0, 2.0, 1.0]))
+    case = replace(CASE, native=grid, grid=grid)
+    scores = judge_mask(np.roll(np.where(LABEL == 1, LABEL, 0), 1, axis=2).astype(np.uint8), case, "a", plan())
+    assert scores.lesionwise_dice == pytest.approx((0.5 + 0.0) / 2)
+    assert scores.lesionwise_hd95_mm == pytest.approx((2.0 + 374.0) / 2)
 
 
 def test_predicted_oedema_is_no_false_positive() -> None:

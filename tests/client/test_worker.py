@@ -71,6 +71,11 @@ class FakeDesk:
             raise OSError(SECRET)
         return envelope(f"failed {code}")
 
+    def unreadable(self, text: str) -> Envelope:
+        if self.failing_too:
+            raise OSError(SECRET)
+        return envelope("refused")
+
     def approved(self) -> tuple[Plan, ...]:
         if self.error is not None:
             raise EnrollmentError("plan.json is damaged")
@@ -131,10 +136,12 @@ def test_a_task_is_replied_to_even_when_nothing_can_be_signed() -> None:
     assert len(reply) == 0
 
 
-def test_what_is_no_message_of_ours_is_replied_to_with_nothing() -> None:
+def test_what_is_no_message_of_ours_is_refused() -> None:
+    strange = FakeTask(RecordDict({"head": ConfigRecord({"body": b"x"})}))
     desk = FakeDesk()
-    reply = answer_to(FakeTask(RecordDict({"head": ConfigRecord({"body": b"x"})})), desk)
-    assert (len(reply), desk.asked) == (0, [])
+    assert from_record(answer_to(strange, desk)).body == b"refused"
+    assert desk.asked == []
+    assert len(answer_to(strange, FakeDesk(failing_too=True))) == 0
 
 
 def test_a_node_that_is_away_is_waited_for_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,7 +21,7 @@ from client.site_config import load_site_config
 from client.site_folder import SiteFolder
 from client.worker import run_worker
 from common.durable import write_durably
-from common.identity import Domain, IdentityKey
+from common.identity import Domain
 from common.keyfiles import write_private_file
 from common.plan import Plan
 from common.protocol import SiteAnswer, SiteUpdate, TrainReport, TrainTask
@@ -55,10 +55,10 @@ _FACTORS: Mapping[str, float] = {"nan": float("nan"), "10000-times": 1e8}
 class LyingDesk:
     """Changes what an honest desk would send."""
 
-    def __init__(self, desk: Desk, trust: SiteTrust, lie: str) -> None:
-        self._desk, self._trust, self._lie = desk, trust, lie
+    def __init__(self, desk: Desk, trust: SiteTrust, neighbour: SiteTrust, lie: str) -> None:
+        self._desk, self._trust, self._neighbour, self._lie = desk, trust, neighbour, lie
         self._first: Envelope | None = None
-        self.failed, self.approved = desk.failed, desk.approved
+        self.failed, self.unreadable, self.approved = desk.failed, desk.unreadable, desk.approved
 
     def answer(self, message: Envelope, bundle_sha256: str) -> Envelope:
         answer = self._desk.answer(message, bundle_sha256)
@@ -71,9 +71,7 @@ class LyingDesk:
                 data = body.model_copy(update={"payload": describe(short)}).to_json().encode()
                 return Envelope(data, self._trust.sign(Domain.UPDATE, data), short)
             case "another-signature":
-                return Envelope(
-                    answer.body, IdentityKey.generate().sign(Domain.UPDATE, answer.body), answer.payload
-                )
+                return Envelope(answer.body, self._neighbour.sign(Domain.UPDATE, answer.body), answer.payload)
             case "replay":
                 self._first = self._first or answer
                 return self._first
@@ -83,6 +81,7 @@ class LyingDesk:
 def main(site_dir: Path, lie: str) -> None:
     folder = SiteFolder(site_dir)
     trust = open_site(folder)
+    neighbour = open_site(SiteFolder(site_dir.with_name("north")))  # as one who got hold of another site's key
     site, secret, port = trust.kit.site, site_dir / "liar.secret", free_port()
     write_private_file(secret, SECRET)
     daemon = Daemon(folder, load_site_config(site_dir), trust.kit.address, port, secret, None, os.environ)
@@ -95,7 +94,7 @@ def main(site_dir: Path, lie: str) -> None:
         supervisor.start(daemon.node(folder.joined()))
         write_durably(site_dir / "liar.pid", str(os.getpid()).encode())
         source = TaskSource(f"127.0.0.1:{port}", SECRET)
-        run_worker(source, LyingDesk(honest, trust, lie), stops.wait, lambda plan: None)
+        run_worker(source, LyingDesk(honest, trust, neighbour, lie), stops.wait, lambda plan: None)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,25 @@ SCORES = {
     "lesion_sensitivity": SCORE,
     "lesion_precision": SCORE,
     "fp_per_scan": SCORE,
+    "lesionwise_dice": SCORE,
+    "lesionwise_hd95": SCORE,
     "sensitivity_by_volume": {"under_27": BAND, "27_to_275": BAND, "over_275": BAND},
+}
+INTERVAL = {"estimate": SCORE, "low": SCORE, "high": SCORE, "units": int}
+FROC = {
+    "thresholds": [float],
+    "sensitivity": {"all": {"estimate": list, "low": list, "high": list}},
+    "fp_per_scan": {"estimate": [float], "low": list, "high": list},
+    "sensitivity_at": {limit: {"all": INTERVAL, "over_275": INTERVAL} for limit in "124"},
+    "voxel_auc": INTERVAL,
+    "exams": dict,
 }
 SECONDS = dict.fromkeys(("prepare", "train", "evaluate", "aggregate", "other", "total"), float)
 
 
 def result_shape(sites: tuple[str, ...]) -> dict[str, Any]:
     """The shape of a run of all three arms over these sites."""
-    arm = {**SCORES, "per_site": {site: {**SCORES, "cases": int} for site in sites}}
+    arm = {**SCORES, "froc": FROC, "per_site": {site: {**SCORES, "cases": int} for site in sites}}
     cross_site = {trained: dict.fromkeys(sites, SCORE) for trained in sites}
     return {
         "schema": int,

@@ -55,6 +55,7 @@ def test_every_word_on_the_connection_stands_in_the_guide() -> None:
     said = [supernode.standing_in(log).words for log in logs[2:]]
     said.append(supernode.standing_in(f"{supernode._STARTING}\nConnection attempt failed").words)
     said.append(supernode.standing_in(f"{supernode._STARTING}\nTraceback").words)
+    said.append(supernode.standing_in(f"{supernode._STARTING}\n{supernode._DEAD_THREAD}").words)
     assert [words for words in said if re.split("[:;]", words)[0] not in told] == []
 
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,6 +110,20 @@ def supernode(fleet: Fleet, site: str, address: str, authority: Path | None = No
     environment = flower_environment(fleet.server, os.environ) | {"NO_PROXY": "*"}
     with running(Program("supernode", tuple(argv), environment, log)) as launched:
         yield SuperNode(launched, log)
+
+
+@contextmanager
+def daemon(site: SiteFolder, settings: str = "", *options: str) -> Iterator[None]:
+    """`fedmets-site run` as a hospital starts it, with these lines in its site.toml; ended as systemd ends it."""
+    data = f'[data]\nadapter = "ucsf_bmsr"\nroot = "{site.path}"\n'
+    (site.path / "site.toml").write_text(f'device = "cpu"\n{settings}\n{data}')
+    command = [executable("fedmets-site"), "run", str(site.path), *options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        try:
+            yield
+        finally:
+            running.terminate()
+            running.wait(60)
 
 
 @contextmanager

@@ -31,13 +31,18 @@ class RunningGateway:
 
 @contextmanager
 def gateway(
-    folder: ServerFolder, root: Path, upstream_port: int, limits: GatewayLimits, host: str = "127.0.0.1"
+    folder: ServerFolder,
+    root: Path,
+    upstream_port: int,
+    limits: GatewayLimits,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[RunningGateway]:
-    """A gateway at a port of the kernel's choice."""
+    """A gateway at a port of the kernel's choice, or at this one."""
     keys = folder.server_keys()
     config = GatewayConfig(
         listen=host,
-        port=0,
+        port=port,
         certificate=keys.tls_certificate,
         key=keys.tls_key,
         authority=folder.authority_certificate,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from client.cli import app as site_app
+from client.daemon_status import site_status
 from client.sidecar import node_key_pem
 from common.cli import run_app
 from common.errors import KeyFileError, UserError
@@ -26,7 +27,7 @@ from server.nginx import NginxOptions, nginx_configuration
 from server.registry import Status
 from server.standing import set_standing
 from server.superlink import free_port
-from tests.server.fleet import Fleet, add_site, supernode, wait_until
+from tests.server.fleet import Fleet, add_site, daemon, supernode, wait_until
 from tests.server.https import Place, ask, get, post
 from tests.server.test_gateway import FORBIDDEN
 from tests.trust import make_lab
@@ -117,7 +118,7 @@ def test_nginx_keeps_the_rate(fleet: Fleet) -> None:
 
 
 @needs_nginx
-def test_a_supernode_signs_in_through_its_sidecar_and_nobody_without_a_good_certificate(fleet: Fleet) -> None:
+def test_a_sites_daemon_signs_in_through_its_sidecar_and_nobody_without_a_good_certificate(fleet: Fleet) -> None:
     add_site(fleet, "gone", datetime.now(UTC).replace(microsecond=0))
     set_standing(fleet.server, "gone", Status.REMOVED, datetime.now(UTC).replace(microsecond=0))
     config, place = written(fleet, "--client-certificates")
@@ -125,8 +126,9 @@ def test_a_supernode_signs_in_through_its_sidecar_and_nobody_without_a_good_cert
     site = fleet.site("south")
     assert run_app(site_app, "fedmets-site", ("nginx", str(site.path), "--port", str(port))) == 0
     with nginx(config) as log, nginx(site.path / "sidecar" / "nginx.conf") as sidecar_log:
-        with supernode(fleet, "south", f"127.0.0.1:{port}", site.path / "sidecar" / "loopback.crt") as node:
-            assert node.signed_in(), node.log.read_text() + sidecar_log.read_text() + log.read_text()
+        with daemon(site, "", "--sidecar", str(port)):
+            connected = wait_until(lambda: site_status(site, datetime.now(UTC)).connected)
+            assert connected, (site.path / "logs" / "supernode.log").read_text() + sidecar_log.read_text()
         assert ask(shown(place, fleet, "south"), get("/health")) == (200, b"")
         assert ask(place, get("/health"))[0] == 400
         assert ask(shown(place, fleet, "gone"), get("/health"))[0] == 400

@@ -135,6 +135,17 @@ def test_old_private_keys_are_deleted_and_old_certificates_revoked(lab: Lab) -> 
     assert lab.server.server_keys().generation == 2
 
 
+def test_sites_learn_from_their_next_kit_that_the_gateway_has_moved(lab: Lab) -> None:
+    lab.add("south")
+    rotate_server(lab.server, day(1), dial="moved.example.org")
+    assert lab.server.federation.hosts == ("moved.example.org", *HOSTS)
+    lab.renew("north", day(2))
+    addresses = [lab.site(site).joined().kit().body.hosts[0] for site in ("north", "south")]
+    assert addresses == ["moved.example.org", HOSTS[0]]
+    rotate_server(lab.server, day(3), dial=HOSTS[0])
+    assert lab.server.federation.hosts[:2] == (HOSTS[0], "moved.example.org")
+
+
 def test_a_renewal_kit_carries_the_rotations_that_were_missed(lab: Lab) -> None:
     rotate_server(lab.server, day(1))
     rotate_server(lab.server, day(2))

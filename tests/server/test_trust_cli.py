@@ -42,7 +42,7 @@ def test_json_of_every_command_is_one_object(folder: Path, capsys: pytest.Captur
             ("enroll", "fed", "site/request.json", "--out", "north.kit"),
             ("suspend", "fed", "north"),
             ("reinstate", "fed", "north"),
-            ("rotate", "fed", "--out", "rotations.json"),
+            ("rotate", "fed", "--out", "rotations.json", "--dial", "moved.example.org"),
             ("status", "fed"),
             ("remove", "fed", "north"),
         )

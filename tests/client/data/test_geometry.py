@@ -1,5 +1,6 @@
 """Resampling against scipy's general interpolator, and round trips in every orientation."""
 
+import hashlib
 import itertools
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.affines import apply_affine
 from nibabel.orientations import aff2axcodes
+from scipy import ndimage
 from scipy.ndimage import map_coordinates
 
 from client.data.case import Grid
@@ -128,6 +130,64 @@ def test_coarse_labels_keep_volume_and_lose_no_lesion() -> None:
     result = resample_labels(classes, fine, coarse)
     assert (result == 1).sum() * 8 == pytest.approx((classes == 1).sum(), rel=0.05)
     assert np.argwhere(result == 2).tolist() == [[16, 16, 16]]
+
+
+def test_a_rim_of_one_voxel_inside_oedema_is_kept() -> None:
+    """1 mm to 3 mm: its share of the coarse voxel is 1 of 27, the rest is oedema."""
+    fine = Grid((27, 27, 27), np.eye(4))
+    classes = np.zeros(fine.shape, np.uint8)
+    classes[6:21, 6:21, 6:21] = 2
+    classes[14, 14, 14] = 3
+    classes[25, 25, 25] = 2  # oedema alone, as small
+    coarse = respaced_grid(fine, (3.0, 3.0, 3.0))
+    kept, lost = (resample_labels(classes, fine, coarse, tumour) for tumour in ({1, 3}, frozenset[int]()))
+    assert np.argwhere(kept == 3).tolist() == [[4, 4, 4]]
+    assert not (lost == 3).any()
+    assert np.array_equal(kept > 0, lost > 0) and kept[8, 8, 8] == 2
+
+
+def test_what_vanishes_whole_becomes_one_voxel_of_tumour() -> None:
+    """3 voxels of oedema and 1 of core, less than half of a coarse voxel."""
+    fine = Grid((8, 8, 8), np.eye(4))
+    classes = np.zeros(fine.shape, np.uint8)
+    classes[4, 4, 4:7], classes[4, 5, 4] = 2, 1
+    coarse = respaced_grid(fine, (4.0, 4.0, 4.0))
+    result = resample_labels(classes, fine, coarse, {1, 3})
+    assert (np.argwhere(result).tolist(), result.max()) == ([[1, 1, 1]], 1)
+    assert resample_labels(np.where(classes == 2, 2, 0).astype(np.uint8), fine, coarse, {1, 3}).max() == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_lesion_has_a_voxel_where_it_was(seed: int) -> None:
+    """Of tumour and of all classes together, in random maps of three, on a grid turned and twice as coarse."""
+    rng = np.random.default_rng(seed)
+    oedema = ndimage.gaussian_filter(rng.normal(size=(30, 30, 30)), 2.0) > 0.12
+    spots = rng.random(oedema.shape)
+    classes = np.where(spots > 0.995, 3, np.where(spots > 0.99, 1, 2 * oedema)).astype(np.uint8)
+    fine = Grid(classes.shape, np.eye(4))
+    coarse = Grid((18, 18, 18), oriented_affine("LPS", (2.0, 2.3, 2.1), (18, 18, 18), 10.0))
+    coarse.affine[:3, 3] += apply_affine(fine.affine, [14.5] * 3) - apply_affine(coarse.affine, [8.5] * 3)
+    result = resample_labels(classes, fine, coarse, {1, 3})
+    cells = np.rint(apply_affine(np.linalg.inv(coarse.affine), np.argwhere(classes))).astype(int)
+    inside = ((cells >= 0) & (cells < 18)).all(axis=1)
+    there = np.zeros(len(cells), np.uint8)
+    there[inside] = result[tuple(cells[inside].T)]
+    for counted in ((1, 3), (1, 2, 3)):
+        numbers, _ = ndimage.label(np.isin(classes, counted), np.ones((3, 3, 3)))
+        lesions = numbers[tuple(np.argwhere(classes).T)]
+        for lesion in np.setdiff1d(lesions[inside], 0):
+            assert np.isin(there[inside & (lesions == lesion)], counted).any()
+
+
+def test_one_class_is_put_on_another_grid_as_ever() -> None:
+    rng = np.random.default_rng(5)
+    classes = (ndimage.gaussian_filter(rng.normal(size=(30, 30, 30)), 1.0) > 0.45).astype(np.uint8)
+    fine = Grid(classes.shape, np.eye(4))
+    coarse = respaced_grid(fine, (2.5, 2.0, 3.0))
+    every, named = (resample_labels(classes, fine, coarse, tumour) for tumour in (frozenset[int](), {1}))
+    assert np.array_equal(every, named)
+    digest = hashlib.sha256(every.tobytes()).hexdigest()
+    assert (int(every.sum()), digest[:16]) == (35, "67eefaa75bcaf190")
 
 
 def test_a_voxel_that_two_classes_fill_together_is_no_background() -> None:

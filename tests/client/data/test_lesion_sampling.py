@@ -95,13 +95,43 @@ def test_the_same_seed_draws_the_same_and_stored_numbers_change_nothing() -> Non
     assert labels(counted) == labels(counted) == labels(stored)
 
 
-def test_lesions_are_components_of_one_label_index() -> None:
+def in_oedema(exam: str) -> PreparedCase:
+    """A voxel of core beside one of rim, 1000 voxels of oedema about them and 2 more apart."""
+    label = np.zeros((24, 24, 24), np.uint8)
+    label[2:12, 2:12, 2:12] = 2
+    label[6, 6, 6:8] = 1, 3
+    label[20, 20, 20:22] = 2
+    return case_of(exam, np.zeros((1, *label.shape), np.float32), label)
+
+
+def test_lesions_are_components_of_what_counts_as_tumour() -> None:
     label = np.zeros((6, 6, 6), np.uint8)
-    label[1, 1, 1] = label[2, 2, 2] = 1  # by a corner
+    label[1, 1, 1], label[2, 2, 2] = 1, 3  # by a corner
     label[2, 2, 3] = 2
     label[5, 5, 5] = 1
     voxels = np.argwhere(label).astype(np.int32)
-    numbers = number_lesions(label, voxels)
-    assert numbers.dtype == np.int32
-    assert numbers[0] == numbers[1] and len(set(numbers.tolist())) == 3
+    numbers = number_lesions(label, voxels, {1, 3})
+    assert numbers.dtype == np.int32 and numbers.tolist() == [1, 1, 0, 2]
+    assert number_lesions(label, voxels).tolist() == [1, 1, 1, 2]
     assert number_lesions(label, voxels[:0]).shape == (0,)
+
+
+def test_oedema_is_not_drawn_and_makes_no_metastasis_larger() -> None:
+    case = in_oedema("a")
+    table = table_of_lesions([case], SPEC, {1, 3})
+    assert table is not None and table.volume_mm3.tolist() == [2.0]
+    rng = np.random.default_rng(0)
+    assert {tuple(table.draw(rng)[1].tolist()) for _ in range(50)} == {(6, 6, 6), (6, 6, 7)}
+    assert case.label is not None
+    alone = replace(case, label=np.where(case.label == 2, case.label, 0).astype(np.uint8))
+    assert table_of_lesions([alone], SPEC, {1, 3}) is None
+
+
+def test_a_merged_index_is_tumour_when_all_its_classes_are() -> None:
+    """Of a site that drew core and rim as one, index 4, and mapped nothing to 1 and 3."""
+    case = in_oedema("a")
+    assert case.label is not None
+    label = np.where(case.label == 2, 2, 4 * (case.label > 0)).astype(np.uint8)
+    coarse = replace(case, label=label, meanings=((0,), (1,), (2,), (3,), (1, 3)))
+    table = table_of_lesions([coarse], SPEC, {1, 3})
+    assert table is not None and table.volume_mm3.tolist() == [2.0]

@@ -42,10 +42,10 @@ def held(live: Live, site: str) -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[Path]:
-    """A disk of 8 MB in memory, mounted at a folder that is made."""
+def small_disk(place: Path, room_bytes: int = ROOM_BYTES) -> Iterator[Path]:
+    """A disk of 8 MB in memory, or of this size, mounted at a folder that is made."""
     place.mkdir(parents=True)
-    size = f"size={ROOM_BYTES}"
+    size = f"size={room_bytes}"
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", size, "none", str(place)], check=False, capture_output=True
     )

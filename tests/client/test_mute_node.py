@@ -1,0 +1,82 @@
+"""A SuperNode that runs and is taken for gone is started anew: once, and not while it is still starting."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from client import daemon, supernode
+from client.daemon import Daemon, log_file
+from client.site_config import load_site_config
+from common.launching import Program
+from common.supervise import Supervisor
+from common.supervisor_state import ProcessRecord, ProgramRecord
+from tests.trust import DAY_0, make_lab
+
+SIGNED_IN = "INFO : Starting Flower SuperNode\nINFO : SuperNode ID: 1532\n"
+DIED = "Exception in thread Thread-2 (_run):\nTraceback (most recent call last):\n  x\n"
+FIRST_PID = 700
+
+
+@dataclass
+class Desk:
+    """A supervisor that starts nothing, and counts."""
+
+    replaced: list[Program] = field(default_factory=list)
+
+    def programs(self) -> tuple[ProgramRecord, ...]:
+        process = ProcessRecord(pid=FIRST_PID + len(self.replaced), started_ticks=1)
+        return (
+            ProgramRecord(
+                name=supernode.NAME,
+                state="running",
+                process=process,
+                guardian=None,
+                since=DAY_0,
+                restarts=0,
+                last_code=None,
+            ),
+        )
+
+    def replace(self, program: Program) -> None:
+        self.replaced.append(program)
+
+
+@dataclass
+class Clock:
+    seconds: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    monkeypatch.setattr("client.daemon.time.monotonic", clock)
+    yield clock
+
+
+def test_it_is_started_anew_once_and_again_when_it_falls_silent_again(tmp_path: Path, clock: Clock) -> None:
+    site = make_lab(tmp_path / "lab").add("north")
+    (site.path / "site.toml").write_text('[data]\nadapter = "ucsf_bmsr"\nroot = "cases"\n')
+    log, desk = log_file(site, supernode.NAME), Desk()
+    log.parent.mkdir()
+    house = Daemon(site, load_site_config(site.path), "fed:8443", 9, tmp_path / "secret", None, os.environ)
+    watch = daemon._Watch(house, cast("Supervisor", desk), site.joined())
+
+    def after(seconds: float, text: str) -> int:
+        clock.seconds += seconds
+        log.write_text(text)
+        watch.look([])
+        return len(desk.replaced)
+
+    assert [after(5.0, SIGNED_IN), after(60.0, SIGNED_IN)] == [0, 0]
+    assert after(5.0, SIGNED_IN + DIED) == 1
+    assert [after(2.0, SIGNED_IN + DIED) for _ in range(5)] == 5 * [1]  # the new one has not said a word yet
+    assert after(60.0, SIGNED_IN + DIED + SIGNED_IN) == 1
+    assert after(60.0, SIGNED_IN + DIED + SIGNED_IN + DIED) == 2
+    assert [program.name for program in desk.replaced] == 2 * [supernode.NAME]
