@@ -25,7 +25,8 @@ def predict(
 ) -> npt.NDArray[np.float32]:
     """Predict the probability of every foreground class at every voxel.
 
-    Overlapping windows are averaged with Gaussian weights (sigma an eighth of the window), after the softmax.
+    Overlapping windows are averaged after the softmax, with `spec.window_weights`: Gaussian (sigma an eighth of
+    the window) as nnU-Net does, or constant, the plain mean.
     Windows without a brain voxel are skipped and hold 0; so does, with `masked`, every voxel outside the mask.
     With `spec.mirror` each window is the mean over its 8 mirrorings. The network is left in evaluation mode.
 
@@ -33,7 +34,7 @@ def predict(
         model: gives logits (B, 1 + K, *patch_size).
         image: (C, X, Y, Z), memory-mapped or not; only windows are copied.
         mask: (X, Y, Z), 1 in the brain.
-        spec: overlap, windows a batch, mirroring.
+        spec: overlap, weights, windows a batch, mirroring.
         patch_size: the window; a smaller image is padded with 0 on both sides.
         device: where the network runs.
         masked: cut off what lies outside the mask.
@@ -76,7 +77,7 @@ def _average(
     device: torch.device,
 ) -> npt.NDArray[np.float32]:
     """Weighted mean over windows, (K, X, Y, Z); sums are kept on the device, and windows added in order."""
-    importance = compute_importance_map(patch_size, mode="gaussian", sigma_scale=0.125, device=device)
+    importance = compute_importance_map(patch_size, mode=spec.window_weights, sigma_scale=0.125, device=device)
     shape = image.shape[1:]
     total: torch.Tensor | None = None
     weight = torch.zeros(shape, device=device)

@@ -76,5 +76,5 @@ def _kept_bytes(model: torch.nn.Module, plan: Plan) -> list[int]:
     image = torch.empty((spec.batch_size, plan.in_channels, *spec.patch_size), device="meta")
     label = torch.zeros((spec.batch_size, *spec.patch_size), dtype=torch.int64, device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        build_loss(spec)(model(image), label)
+        build_loss(spec, plan.tumour_classes)(model(image), label)
     return [size for number, size in sizes.items() if number not in own]

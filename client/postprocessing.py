@@ -56,9 +56,20 @@ class Cleaned:
 def clean_native(mask: Classes, case: PreparedCase, plan: Plan, native: Grid | None = None) -> Cleaned:
     """Clean a mask on a case's native grid, or on `native` where the mask lies on that one."""
     grid = native or case.native
-    needs_brain = plan.postprocessing.outside_brain == "lesions"
-    brain = to_native(case.mask, case.grid, grid) >= MASK_THRESHOLD if needs_brain else None
-    return clean(mask, grid, plan, brain)
+    return clean(mask, grid, plan, native_brain(case, plan, grid))
+
+
+def native_brain(case: PreparedCase, plan: Plan, native: Grid) -> Inside | None:
+    """The brain (X, Y, Z) on a native grid for `clean`; None where the plan's clean-up does not ask for it."""
+    if plan.postprocessing.outside_brain != "lesions":
+        return None
+    inside: Inside = to_native(case.mask, case.grid, native) >= MASK_THRESHOLD
+    return inside
+
+
+def takes_lesions_away(spec: PostprocessingSpec) -> bool:
+    """Whether `clean` can change a mask at all."""
+    return spec.outside_brain == "lesions" or spec.min_lesion_mm3 > 0.0
 
 
 def clean(mask: Classes, grid: Grid, plan: Plan, brain: Inside | None) -> Cleaned:
@@ -92,8 +103,8 @@ def clean(mask: Classes, grid: Grid, plan: Plan, brain: Inside | None) -> Cleane
 def _without_outsiders(
     mask: Classes, brain: Inside, grid: Grid, spec: PostprocessingSpec
 ) -> tuple[Classes, Removed]:
-    box = _widened(content_box(mask), mask.shape, grid.spacing_mm, spec.brain_margin_mm)
-    inside = _shrunk(brain[box], grid.spacing_mm, spec.brain_margin_mm)
+    box = widened(content_box(mask), mask.shape, grid.spacing_mm, spec.brain_margin_mm)
+    inside = shrunk(brain[box], grid.spacing_mm, spec.brain_margin_mm)
     labels, count = label_lesions(mask[box])
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     held = np.bincount(labels[inside], minlength=count + 1)
@@ -126,7 +137,7 @@ def _without(
     return kept, Removed(int(np.count_nonzero(leaves)), float(sizes[leaves].sum() * grid.voxel_volume_mm3))
 
 
-def _shrunk(brain: Inside, spacing_mm: tuple[float, float, float], margin_mm: float) -> Inside:
+def shrunk(brain: Inside, spacing_mm: tuple[float, float, float], margin_mm: float) -> Inside:
     """The voxels that have no voxel outside the brain within the margin, from centre to centre.
 
     Where the field of view ends in the brain, the brain does not end: the volume's own border is no outside.
@@ -137,10 +148,13 @@ def _shrunk(brain: Inside, spacing_mm: tuple[float, float, float], margin_mm: fl
     return inside
 
 
-def _widened(
+def widened(
     box: tuple[slice, ...], shape: tuple[int, ...], spacing_mm: tuple[float, float, float], margin_mm: float
 ) -> tuple[slice, ...]:
-    """A box that reaches so far that everything within the margin of the smaller one lies in it."""
+    """A box that reaches so far that everything within the margin of the smaller one lies in it.
+
+    What is cleaned in the widened box of a mask's content comes out as in the whole volume.
+    """
     reach = [int(np.ceil(margin_mm / edge_mm)) + 1 for edge_mm in spacing_mm]
     return tuple(
         slice(max(edge.start - voxels, 0), min(edge.stop + voxels, length))

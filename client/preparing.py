@@ -71,7 +71,14 @@ def prepare_site(
 def recipe_for(data: DataSection, terms: Terms) -> Recipe:
     """How a site's cases are prepared under these terms; raises ConfigError when the labels do not fit."""
     rule = label_rule_for(data, terms)
-    return Recipe(terms.sequences, terms.preprocessing, rule, data.brain_mask_command, terms.optional_sequences)
+    return Recipe(
+        terms.sequences,
+        terms.preprocessing,
+        rule,
+        data.brain_mask_command,
+        terms.optional_sequences,
+        terms.tumour_classes,
+    )
 
 
 def prepare_case(case: Case, recipe: Recipe, cache: Path) -> str | Quarantined:

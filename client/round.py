@@ -68,7 +68,7 @@ def train_round(task: TrainTask, site: Site) -> SiteUpdate:
     rng = np.random.default_rng(seed)
     fitted = fit(
         model,
-        PatchSampler(site.training_cases, spec, rng, plan.optional_channels),
+        PatchSampler(site.training_cases, spec, rng, plan.optional_channels, plan.tumour_classes),
         spec,
         first_step=(task.round_id - 1) * spec.steps,
         total_steps=plan.federation.rounds * spec.steps,
@@ -76,6 +76,7 @@ def train_round(task: TrainTask, site: Site) -> SiteUpdate:
         anchor=task.weights,
         prox_mu=plan.federation.prox_mu,
         dropout_seed=torch_seed(seed),
+        tumour=plan.tumour_classes,
     )
     delta = _as_it_leaves(subtract(weights_of(model), task.weights), task, site)
     quarantined, more_quarantined = reasons_that_leave(site.quarantined, plan.evaluation.smallest_cell)

@@ -117,6 +117,7 @@ def _tell_folders(scored: "ScoredFolders", out: _Output) -> None:
 
 
 def _folders_json(scored: "ScoredFolders", out: _Output) -> dict[str, Any]:
+    from client.score_agreement import agreements_as_json
     from client.score_folders import summary_of
 
     pairs = list(scored.cases.values())
@@ -129,6 +130,7 @@ def _folders_json(scored: "ScoredFolders", out: _Output) -> dict[str, Any]:
             region: {measure: interval.to_dict() for measure, interval in summary.items()}
             for region, summary in summaries.items()
         },
+        "volumes": agreements_as_json(scored.cases),
         "failed": dict(scored.failed),
         "only_predicted": list(scored.only_predicted),
         "only_reference": list(scored.only_reference),

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 
+from client.score_agreement import VolumeAgreement, volume_agreement
 from client.score_folders import ScoredFolders, summary_of
 from client.score_rule import Rule
 from client.score_values import further, headline
@@ -59,6 +60,7 @@ def folders_text(scored: ScoredFolders, rule: Rule) -> str:
         lines.append(f"  over {len(scored.cases)} cases ({BOOTSTRAP.replace('patients', 'cases')})")
         for measure, interval in summary_of(list(scored.cases.values()), region, rule).items():
             lines.append(f"    {measure:<34} {_with_interval(interval)}")
+        lines += _agreement(volume_agreement(list(scored.cases.values()), region))
     return "\n".join([*lines, NOTICE])
 
 
@@ -75,6 +77,16 @@ def cases_csv(pairs: Mapping[str, ScoredPair], rule: Rule) -> str:
         writer.writeheader()
         writer.writerows(rows)
     return text.getvalue()
+
+
+def _agreement(volumes: VolumeAgreement) -> list[str]:
+    """Concordance, and Bland-Altman's bias with the limits of agreement."""
+    rows = {"volume, concordance": _with_interval(volumes.concordance)}
+    for name, found in (("difference in mm3", volumes.difference_mm3), ("ratio", volumes.ratio)):
+        limits = f"limits {_number(found.lower.estimate)} to {_number(found.upper.estimate)}"
+        left_out = f", {found.left_out} left out for having none in one of the two" if found.left_out else ""
+        rows[f"volume, {name}"] = f"{_with_interval(found.bias)}, {limits}{left_out}"
+    return [f"    {name:<34} {values}" for name, values in rows.items()]
 
 
 def _regions(scored: ScoredFolders) -> list[str]:

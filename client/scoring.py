@@ -8,22 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from nibabel.affines import apply_affine
 
 from client.data.case import Grid
-from client.data.grids import corners_of
-from client.data.volume import Volume, read_volume
-from common.errors import CaseReason, CaseRejected, DataError
+from client.data.grids import corners_of, describe_grid, header_spacing_mm
+from client.data.label_table import where_any
+from client.data.quality import MAX_LABEL_VALUE
+from client.label_file import read_label_file
+from common.errors import DataError
 from common.metrics.overlap import crop_to_content
 from common.metrics.region import RegionScores, score_region
 
 LabelMap = npt.NDArray[np.uint16]
 
 ALL_LABELS = "all"
-_LARGEST_LABEL = 65_535
 _SAME_PLACE = 0.01  # of the smallest voxel edge: headers of single precision differ by a tenth of that
 
 
@@ -36,11 +36,7 @@ class Region:
 
     def mask_of(self, labels: LabelMap) -> npt.NDArray[np.bool_]:
         """The region's voxels."""
-        if not self.labels:
-            return np.asarray(labels != 0, bool)
-        chosen = np.zeros(_LARGEST_LABEL + 1, bool)
-        chosen[sorted(self.labels)] = True
-        return np.asarray(chosen[labels], bool)
+        return where_any(labels, self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +68,10 @@ def score_pair(
     Raises:
         DataError: a file cannot be read, holds something other than labels, or the grids differ (both are named).
     """
-    predicted, expected = _read(prediction), _read(reference)
+    predicted, expected = read_label_file(prediction), read_label_file(reference)
     _require_same_grid(predicted.grid, expected.grid, prediction, reference)
-    marked = _labels(predicted, prediction, mapping)
-    drawn = _labels(expected, reference, mapping)
-    spacing_mm = _header_spacing_mm(expected.grid)
+    marked, drawn = _relabelled(predicted.values, mapping), _relabelled(expected.values, mapping)
+    spacing_mm = header_spacing_mm(expected.grid)
     inner, outer = crop_to_content(marked, drawn), marked.size
     scores, empty = {}, []
     for region in regions:
@@ -87,36 +82,13 @@ def score_pair(
     return ScoredPair(scores, tuple(empty), spacing_mm)
 
 
-def _read(path: Path) -> Volume:
-    try:
-        return read_volume(path, path.name, CaseReason.MISSING_LABEL)
-    except CaseRejected as error:
-        raise DataError(f"{error.reason}: {error.detail}") from None
-
-
-def _labels(volume: Volume, path: Path, mapping: Mapping[int, int]) -> LabelMap:
-    values = volume.values
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= _LARGEST_LABEL):
-        raise DataError(f"{path}: voxels from {low:g} to {high:g} are not labels; give a label map, 0 background")
-    labels = values.astype(np.uint16)
-    if values.dtype.kind == "f" and not np.array_equal(labels, values):
-        raise DataError(
-            f"{path}: holds fractions, such as {values[labels != values].flat[0]:g}: not a label map; "
-            "threshold a probability map before scoring it"
-        )
-    if mapping:
-        table = np.arange(_LARGEST_LABEL + 1, dtype=np.uint16)
-        for source, target in mapping.items():
-            table[source] = target
-        labels = table[labels]
-    return labels
-
-
-def _header_spacing_mm(grid: Grid) -> tuple[float, float, float]:
-    """Voxel edges to the nanometre: headers are of single precision, and 2 mm3 must not be 2.0000002."""
-    x, y, z = (round(edge, 6) for edge in grid.spacing_mm)
-    return (x, y, z)
+def _relabelled(labels: LabelMap, mapping: Mapping[int, int]) -> LabelMap:
+    if not mapping:
+        return labels
+    table = np.arange(MAX_LABEL_VALUE + 1, dtype=np.uint16)
+    for source, target in mapping.items():
+        table[source] = target
+    return table[labels]
 
 
 def _require_same_grid(predicted: Grid, expected: Grid, prediction: Path, reference: Path) -> None:
@@ -126,14 +98,6 @@ def _require_same_grid(predicted: Grid, expected: Grid, prediction: Path, refere
         if np.linalg.norm(shift, axis=1).max() <= _SAME_PLACE * min(expected.spacing_mm):
             return
     raise DataError(
-        f"prediction {prediction} ({_geometry(predicted)}) and reference {reference} ({_geometry(expected)}) "
-        "lie on different grids; resample the prediction to the reference's grid"
+        f"prediction {prediction} ({describe_grid(predicted)}) and reference {reference} "
+        f"({describe_grid(expected)}) lie on different grids; resample the prediction to the reference's grid"
     )
-
-
-def _geometry(grid: Grid) -> str:
-    shape = " x ".join(str(size) for size in grid.shape)
-    spacing = " x ".join(f"{edge:.4g}" for edge in grid.spacing_mm)
-    origin = ", ".join(f"{value:.4g}" for value in grid.affine[:3, 3])
-    axes = "".join(str(code) for code in nib.orientations.aff2axcodes(grid.affine))
-    return f"shape {shape}, spacing {spacing} mm, axes {axes}, origin {origin}"

@@ -101,10 +101,11 @@ def rehearse(site: Site) -> None:
     """
     if not site.training_cases:
         return
-    spec = site.plan.training.model_copy(update={"steps": 1})
-    sampler = PatchSampler(site.training_cases, spec, np.random.default_rng(0))
+    spec, tumour = site.plan.training.model_copy(update={"steps": 1}), site.plan.tumour_classes
+    sampler = PatchSampler(site.training_cases, spec, np.random.default_rng(0), tumour=tumour)
     try:
-        fit(site.network(site.plan), sampler, spec, first_step=0, total_steps=1, device=site.device)
+        network = site.network(site.plan)
+        fit(network, sampler, spec, first_step=0, total_steps=1, device=site.device, tumour=tumour)
     except FedmetsError as error:
         log.warning("plan '%s' cannot be trained here as it stands: %s", site.plan.name, error)
         free_memory()

@@ -84,6 +84,7 @@ def fit(
     prox_mu: float = 0.0,
     optimizer: torch.optim.Optimizer | None = None,
     dropout_seed: int = 0,
+    tumour: frozenset[int] = frozenset(),
 ) -> FitLog:
     """Make `spec.steps` optimiser steps; on the CPU the same inputs give the same bits.
 
@@ -101,6 +102,7 @@ def fit(
         prox_mu: strength of that pull.
         optimizer: one that goes on; else a fresh one.
         dropout_seed: of the network's dropout, where it has any; torch's own random state is left as it was.
+        tumour: the plan's classes that count as tumour, () for all: what a loss by lesion takes for one.
 
     Raises:
         TrainingFailed: NOT_FINITE_LOSS, or OUT_OF_MEMORY.
@@ -113,7 +115,7 @@ def fit(
     waited = 0.0
     losses: list[float] = []
     with _memory_errors_typed(spec), _dropout_seeded(device, dropout_seed):
-        stepper = _prepare(model, spec, device, anchor, prox_mu, optimizer)
+        stepper = _prepare(model, spec, device, anchor, prox_mu, optimizer, tumour)
         with batches(sampler, spec.steps, ahead=device.type == "cuda") as stream:
             for step in range(first_step, first_step + spec.steps):
                 asked = time.perf_counter()
@@ -201,6 +203,7 @@ def _prepare(
     anchor: Weights | None,
     prox_mu: float,
     optimizer: torch.optim.Optimizer | None,
+    tumour: frozenset[int],
 ) -> _Stepper:
     model.to(device).train()
     cuda = device.type == "cuda"
@@ -215,7 +218,7 @@ def _prepare(
     return _Stepper(
         model=model,
         optimizer=build_optimizer(model, spec) if optimizer is None else optimizer,
-        loss=build_loss(spec),
+        loss=build_loss(spec, tumour),
         device=device,
         half_precision=half_precision,
         channels_last=channels_last,

@@ -24,8 +24,8 @@ class TrialSteps:
         self._model = new_network(plan).to(device)
         self._optimizer = build_optimizer(self._model, spec)
         rng = np.random.default_rng(0)
-        self._sampler = PatchSampler((_noise(plan, spec.patch_size, rng),), spec, rng)
-        self._spec, self._device = spec, device
+        self._sampler = PatchSampler((_noise(plan, spec.patch_size, rng),), spec, rng, tumour=plan.tumour_classes)
+        self._spec, self._device, self._tumour = spec, device, plan.tumour_classes
 
     def seconds(self, steps: int) -> float:
         """Make some steps; wall time.
@@ -41,6 +41,7 @@ class TrialSteps:
             total_steps=_MANY_STEPS,
             device=self._device,
             optimizer=self._optimizer,
+            tumour=self._tumour,
         )
         return fitted.seconds
 
@@ -48,7 +49,7 @@ class TrialSteps:
 def _noise(plan: Plan, shape: tuple[int, int, int], rng: np.random.Generator) -> PreparedCase:
     """A case of noise with one lesion in the middle, as large as the patch."""
     label = np.zeros(shape, np.uint8)
-    label[tuple(slice(length // 2, length // 2 + 2) for length in shape)] = 1
+    label[tuple(slice(length // 2, length // 2 + 2) for length in shape)] = min(plan.tumour_classes)
     grid = Grid(shape, np.diag([*plan.preprocessing.spacing_mm, 1.0]))
     return PreparedCase(
         patient="trial",

@@ -1,11 +1,10 @@
 """What counts as tumour when a model is judged: `evaluation.tumour`, in masks and references alike."""
 
-from collections.abc import Set
-
 import numpy as np
 import numpy.typing as npt
 
 from client.data.case import PreparedCase
+from client.data.label_table import where_any
 from common.label_meanings import indices_within
 from common.plan import Plan
 
@@ -14,7 +13,7 @@ Tumour = npt.NDArray[np.bool_]
 
 def tumour_of_mask(mask: npt.NDArray[np.uint8], plan: Plan) -> Tumour:
     """Where a mask (X, Y, Z) of the plan's classes shows tumour."""
-    return _among(mask, plan.tumour_classes)
+    return where_any(mask, plan.tumour_classes)
 
 
 def tumour_of_reference(case: PreparedCase, plan: Plan) -> Tumour | None:
@@ -24,17 +23,11 @@ def tumour_of_reference(case: PreparedCase, plan: Plan) -> Tumour | None:
     """
     if case.reference is None:
         return None
-    return _among(case.reference, indices_within(case.meanings, plan.tumour_classes))
+    return where_any(case.reference, indices_within(case.meanings, plan.tumour_classes))
 
 
 def tumour_of_label(case: PreparedCase, plan: Plan) -> Tumour | None:
     """The same on the prepared grid."""
     if case.label is None:
         return None
-    return _among(case.label, indices_within(case.meanings, plan.tumour_classes))
-
-
-def _among(indices: npt.NDArray[np.uint8], counted: Set[int]) -> Tumour:
-    table = np.zeros(256, dtype=bool)
-    table[sorted(counted)] = True
-    return table[indices]
+    return where_any(case.label, indices_within(case.meanings, plan.tumour_classes))

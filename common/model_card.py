@@ -159,6 +159,7 @@ _SETTINGS: Mapping[str, str] = {
     "split.test": "share of patients held out for tests",
     "split.validation": "share of patients for validation",
     "evaluation.window_overlap": "overlap of windows when predicting",
+    "evaluation.window_weights": "weights where windows overlap",
     "evaluation.mirror": "mirroring when predicting",
     "evaluation.threshold": "threshold on the probability",
 }

@@ -72,11 +72,13 @@ class FederationSpec(Frozen):
 class EvaluationSpec(Frozen):
     """How a model is judged and how it predicts; scores count the labels in `tumour`, () standing for all.
 
+    Where windows overlap their mean is taken, with `window_weights`: a Gaussian, or all voxels of a window alike.
     What a site reports of fewer than `smallest_cell` patients is suppressed.
     """
 
     validate_every: Count = 1
     window_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    window_weights: Literal["gaussian", "constant"] = "gaussian"
     window_batch: Count = 2
     mirror: bool = False
     threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5

@@ -13,11 +13,15 @@ import numpy as np
 
 from common.metrics.intervals import Comparison, Interval, bootstrap_intervals, paired_intervals
 from common.metrics.scores import VOLUME_BANDS, CaseScores, summarise
+from simulation.lesionwise import lesionwise_intervals
 from simulation.size_classes import mean_over_models, sensitivity_with_intervals
 
 Scores: TypeAlias = tuple[CaseScores, ...]
 LOCAL_PREFIX = "local-"
-_MEASURES = ("dice", "lesion_sensitivity", "lesion_precision", "fp_per_scan")
+_MEASURES = (
+    *("dice", "lesion_sensitivity", "lesion_precision", "fp_per_scan"),
+    *("lesionwise_dice", "lesionwise_hd95"),
+)
 
 
 def describe_arm(scores: Scores, sites: Sequence[str], seed: int) -> dict[str, Any]:
@@ -26,7 +30,9 @@ def describe_arm(scores: Scores, sites: Sequence[str], seed: int) -> dict[str, A
         **summarise(scores).to_dict(),
         "sensitivity_by_diameter": sensitivity_with_intervals(scores, seed),
         "per_site": {site: summarise([s for s in scores if s.site == site]).to_dict() for site in sites},
-        "intervals": _intervals(bootstrap_intervals([scores], _generator(seed))),
+        "intervals": _intervals(
+            {**bootstrap_intervals([scores], _generator(seed)), **lesionwise_intervals(scores, seed)}
+        ),
     }
 
 

@@ -108,6 +108,7 @@ def train_piece(state: RoundState, baseline: Baseline, sites: list[Site], plan: 
         device=sites[0].device,
         optimizer=optimizer,
         dropout_seed=torch_seed(round_seed(plan.seed, "+".join(baseline.sites), piece)),
+        tumour=plan.tumour_classes,
     )
     weights = weights_of(model)
     part = Participation(
@@ -129,6 +130,7 @@ def joined_sampler(sites: list[Site], plan: Plan, piece: int) -> Sampler:
             plan.training,
             np.random.default_rng(round_seed(plan.seed, site.name, piece)),
             plan.optional_channels,
+            plan.tumour_classes,
         )
         for site in sites
     ]

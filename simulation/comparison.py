@@ -24,7 +24,10 @@ from simulation.sites import load_prepared, traits_of_tests
 TESTED = ("dice", "lesion_sensitivity", "fp_per_scan")
 TEST = "Wilcoxon's signed ranks over patients; Holm over the measures"
 GROUP_TEST = "Mann-Whitney on patients' change of Dice, the group against all others known; Holm over the table"
-NO_AUC = "DeLong's test does not apply: the scores of a run hold no probabilities, so there is no AUC to compare"
+NO_AUC = (
+    "DeLong's test does not apply: a run keeps an AUC of the voxels of each exam, and voxels of one brain are not "
+    "independent of each other; result.json has every arm's mean over exams with its interval"
+)
 
 
 @dataclass(frozen=True, slots=True)

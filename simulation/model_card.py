@@ -16,7 +16,7 @@ from common.model_card import (
 )
 from common.plan import Plan
 from common.statistics.suppression import FEWEST_PATIENTS
-from simulation.model_card_scores import groups_section, scores_section, sizes_section
+from simulation.model_card_scores import groups_section, scores_section, sizes_section, thresholds_section
 from simulation.publishing import PatientCounts, public_arms, public_counts, public_groups
 from simulation.result import Judged
 
@@ -46,6 +46,7 @@ def model_card(judged: Judged, result: Mapping[str, Any], cohort: str, *, phanto
         _judging_section(plan),
         scores_section(arms, result["comparisons"]),
         sizes_section(arms),
+        thresholds_section(arms),
         groups_section(public_groups(result)) if arms else "",
         limits_section(*_own_limits(judged, result, cohort, phantoms=phantoms)),
         use_section(plan.sequences),
@@ -90,7 +91,9 @@ def _judging_section(plan: Plan) -> str:
         "How it was judged",
         "On patients of the same sites who were held out of training, on each exam's own grid; what is "
         f"{tumour} counts as tumour. Dice is the mean over exams; sensitivity and precision are shares of the "
-        f"lesions of all exams together. The rule for lesions is {code(rule)}:{words}. In brackets are 95 % "
+        f"lesions of all exams together. The rule for lesions is {code(rule)}:{words}. Lesion-wise Dice and HD95 "
+        "are means over exams by the rule of BraTS-METS 2023/24, by which a missed and an invented lesion have a "
+        "Dice of 0 and 374 mm. In brackets are 95 % "
         "intervals from a bootstrap over patients: they tell how the choice of test patients matters, not how "
         "another training run would have ended.",
     )

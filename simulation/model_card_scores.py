@@ -85,6 +85,27 @@ def sizes_section(arms: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def thresholds_section(arms: Mapping[str, Mapping[str, Any]]) -> str:
+    """Sensitivity at set false positives per scan, and voxel AUC; nothing where no curve may be shown."""
+    named = [arm for arm in ARMS if arms.get(arm, {}).get("froc")]
+    if not named:
+        return ""
+    curves = [arms[arm]["froc"] for arm in named]
+    rows = [
+        [f"sensitivity at {limit} per scan", *(_ranged(curve["sensitivity_at"][limit], 3) for curve in curves)]
+        for limit in curves[0]["sensitivity_at"]
+    ]
+    rows.append(["voxel AUC, mean over exams", *(_ranged(curve["voxel_auc"], 4) for curve in curves)])
+    return section(
+        "Sensitivity at set false positives (FROC)",
+        table(("false positives per scan", *(ARMS[arm] for arm in named)), rows),
+        "From the highest of a ladder of thresholds down, the best sensitivity before there are more false "
+        "positives per scan than that, 0 where the highest has more already; the threshold was found on these "
+        "very patients, which flatters a little. "
+        "Voxel AUC counts all voxels of an exam, background included, and lies near 1 even for a poor model.",
+    )
+
+
 def groups_section(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Scores of the model by group of test patients; suppressed groups are not named."""
     rows = [

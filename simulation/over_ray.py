@@ -5,6 +5,7 @@ are those of a deployment, with real keys and signatures; Ray's processes take t
 """
 
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -101,8 +102,19 @@ def _resources(experiment: Experiment, prepared: Prepared) -> dict[str, dict[str
     gpus = torch.cuda.device_count() if prepared.device.startswith("cuda") else 0
     return {
         "init_args": {"num_cpus": workers * threads, "num_gpus": gpus, "include_dashboard": False},
-        "client_resources": {"num_cpus": threads, "num_gpus": gpus / workers},
+        "client_resources": {"num_cpus": threads, "num_gpus": gpu_share(gpus, workers)},
     }
+
+
+def gpu_share(gpus: int, workers: int) -> float:
+    """What part of a GPU, or how many whole ones, each of `workers` sites at work side by side may take.
+
+    Ray never spreads a part over two GPUs, and above one it takes whole numbers alone. 4 sites on 3 GPUs: a half
+    each, since with three quarters the fourth would wait. 2 sites on 3 GPUs: one each. Without a GPU 0.
+    """
+    if gpus == 0:
+        return 0.0
+    return float(gpus // workers) if gpus > workers else 1.0 / math.ceil(workers / gpus)
 
 
 def _now() -> datetime:

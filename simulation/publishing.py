@@ -9,6 +9,8 @@ and its `metrics.json` hold what this module lets through.
 - Groups of patients: as the table of subgroups suppresses them; a hidden group is not named either, since that a
   cohort has one patient with a rare primary cancer may be enough to know who it is.
 - Lesions by size: by the number of patients who have a lesion of that size.
+- The FROC curve: sensitivity at set numbers of false positives over all lesions and the mean voxel AUC, only
+  where what counts lesions may be shown.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.case_list import CaseRef
+from common.metrics.exam_curve import EVERY_LESION
 from common.metrics.scores import VOLUME_BANDS
 from common.statistics.suppression import FEWEST_PATIENTS, suppress_small
 from simulation.arms import Scores
@@ -88,9 +91,19 @@ def _public_arm(arm: Mapping[str, Any], shown: ShownSizes) -> dict[str, Any]:
             for band, values in arm["sensitivity_by_volume"].items()
         },
         "sensitivity_by_diameter": arm["sensitivity_by_diameter"] if shown.lesions and shown.diameters else None,
+        "froc": _public_froc(arm.get("froc")) if shown.lesions else None,
         "intervals": {
             name: interval for name, interval in arm["intervals"].items() if name in (*measures, *bands)
         },
+    }
+
+
+def _public_froc(froc: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if froc is None:
+        return None
+    return {
+        "sensitivity_at": {limit: by_group[EVERY_LESION] for limit, by_group in froc["sensitivity_at"].items()},
+        "voxel_auc": froc["voxel_auc"],
     }
 
 

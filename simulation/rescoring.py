@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from client.data.case import PreparedCase
 from client.ensemble import Member, predict_together, require_same_labels
-from client.evaluation import score_mask
+from client.evaluation import judge_mask
 from client.prediction import finished_mask
 from common.config import validate
 from common.errors import CheckpointCorrupt, ConfigError, UserError
@@ -34,7 +34,7 @@ Overrides = Mapping[str, object]
 """Settings by dotted name: {"evaluation.mirror": True, "postprocessing.min_lesion_mm3": 10.0}."""
 
 AFTER_TRAINING = ("evaluation", "postprocessing")
-"""Sections of a plan that the weights do not depend on."""
+"""Sections of a plan that the weights do not depend on, but for what a lesion is, below."""
 
 _NOT_OF_A_FINISHED_MODEL = ("evaluation.validate_every", "evaluation.smallest_cell")
 _WHAT_A_LESION_IS = "evaluation.tumour"
@@ -116,7 +116,7 @@ def rescore_job(folder: Path, seats: tuple[_Seat, ...], site_name: str) -> tuple
         if case.reference is not None:
             together = predict_together(members(case), case.native, site.device)
             mask = finished_mask(together.probabilities, case, plan).mask
-            scores.append(score_mask(mask, case, site_name, plan))
+            scores.append(judge_mask(mask, case, site_name, plan))
     return tuple(scores)
 
 

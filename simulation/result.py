@@ -1,6 +1,7 @@
 """result.json: what a run came to, for programs; and its one-paragraph summary, for people."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,17 +9,21 @@ from typing import Any
 
 from common.durable import write_durably
 from common.metrics.detection import MATCHING_RULE
+from common.metrics.exam_curve import ExamCurve
 from common.notice import NOTICE
 from common.protocol import CaseSums
 from common.statistics.subgroup_table import subgroup_table
 from common.statistics.subgroups import Traits
 from common.weights import Weights
 from server.records import Participation, RoundRecord, RunStatus
-from simulation.arms import Scores, compare_arms, describe_arm, describe_local, local_rows
+from simulation.arms import LOCAL_PREFIX, Scores, compare_arms, describe_arm, describe_local, local_rows
+from simulation.froc import describe_froc
 from simulation.sites import Prepared
 
 RESULT_FILE = "result.json"
 MODEL_FOLDER = "model"
+_LIST_OF_NUMBERS = re.compile(r"\[\n[-+0-9.eEnul,\s]+\]")
+"""A list over several lines without a letter but those of 1e-05 and null: no text holds a bare line's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Judged:
         models: final weights by name: `federated`, `pooled`, `local-SITE`.
         scores: on all sites' test cases, by the same names.
         traits: what the dataset knows of the test cases, by site and exam.
+        curves: the test cases' parts in FROC curves, by the names of `scores`; a model may lack them.
     """
 
     prepared: Prepared
@@ -41,6 +47,7 @@ class Judged:
     models: Mapping[str, Weights]
     scores: Mapping[str, Scores]
     traits: Mapping[tuple[str, str], Traits] = field(default_factory=dict)
+    curves: Mapping[str, tuple[ExamCurve, ...]] = field(default_factory=dict)
 
 
 def build_result(judged: Judged) -> dict[str, Any]:
@@ -70,8 +77,10 @@ def build_result(judged: Judged) -> dict[str, Any]:
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
-    """Write result.json durably."""
-    write_durably(folder / RESULT_FILE, json.dumps(result, indent=2, allow_nan=False).encode())
+    """Write result.json durably; a list of numbers stands on one line."""
+    text = json.dumps(result, indent=2, allow_nan=False)
+    text = _LIST_OF_NUMBERS.sub(lambda numbers: " ".join(numbers[0].split()), text)
+    write_durably(folder / RESULT_FILE, text.encode())
 
 
 def headline(result: Mapping[str, Any], folder: Path) -> str:
@@ -144,7 +153,14 @@ def _arms(judged: Judged) -> dict[str, Any]:
         arms["local"] = describe_local(local, sites, seed)
     if "pooled" in judged.scores:
         arms["pooled"] = describe_arm(judged.scores["pooled"], sites, seed)
+    for arm, scores in arms.items():
+        models = {name: curves for name, curves in judged.curves.items() if _arm_of(name) == arm}
+        scores["froc"] = describe_froc(models, seed)
     return arms
+
+
+def _arm_of(model: str) -> str:
+    return "local" if model.startswith(LOCAL_PREFIX) else model
 
 
 def _comparisons(judged: Judged) -> dict[str, Any]:

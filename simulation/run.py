@@ -136,7 +136,8 @@ def _judge(
         history=federated.history if federated else (),
         baselines={name: result.history for name, result in baselines.items()},
         models=models,
-        scores=scores,
+        scores={name: own.cases for name, own in scores.items()},
+        curves={name: own.curves for name, own in scores.items()},
         traits=traits_of_tests(prepared, means.folder),
     )
 

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.evaluation import score_cases
+from client.evaluation import score_cases_with_curves
 from common.durable import storage_errors, write_durably
+from common.metrics.exam_curve import ExamCurve
+from common.metrics.froc import THRESHOLDS
 from common.metrics.scores import CaseScores
 from common.model.weights import trained_network
 from common.schema import canonical_json
@@ -26,12 +29,21 @@ class Candidate:
     weights: Weights
 
 
+@dataclass(frozen=True, slots=True)
+class ModelScores:
+    """One model's scores and, in the same order, its exams' parts in a FROC curve."""
+
+    cases: tuple[CaseScores, ...] = ()
+    curves: tuple[ExamCurve, ...] = ()
+
+
 def score_candidates(
     prepared: Prepared, candidates: tuple[Candidate, ...], folder: Path, workers: Workers, progress: Progress
-) -> dict[str, tuple[CaseScores, ...]]:
+) -> dict[str, ModelScores]:
     """Scores of every candidate on every site's test cases, in order of site and exam.
 
-    Scores of the very same weights on the very same cases are read back instead of computed anew.
+    Scores of the very same weights on the very same cases are read back instead of computed anew; where a file was
+    written without curves, or with those of other thresholds, the model is judged again.
 
     Raises:
         FedmetsError: a worker died.
@@ -47,24 +59,26 @@ def score_candidates(
     for candidate in missing:
         write_durably(weights_file(folder, candidate.name), to_safetensors(candidate.weights))
     work = [(candidate, site) for candidate in missing for site in sites]
-    parts: dict[str, dict[str, tuple[CaseScores, ...]]] = {c.name: {} for c in missing}
+    parts: dict[str, dict[str, ModelScores]] = {c.name: {} for c in missing}
     for (candidate, site), scores in in_turn(workers, score_job, work, lambda w: (folder, w[0].name, w[1])):
         own = parts[candidate.name]
         own[site] = scores
         if len(own) == len(sites):
-            known[candidate.name] = tuple(score for name in sites for score in own[name])
-            _write(folder, candidate, cases, known[candidate.name] or ())
+            whole = _joined([own[name] for name in sites])
+            known[candidate.name] = whole
+            _write(folder, candidate, cases, whole)
         progress.advance(f"{candidate.name} at {site}")
-    return {name: scores or () for name, scores in known.items()}
+    return {name: scores or ModelScores() for name, scores in known.items()}
 
 
-def score_job(folder: Path, candidate: str, site_name: str) -> tuple[CaseScores, ...]:
+def score_job(folder: Path, candidate: str, site_name: str) -> ModelScores:
     """Judge one candidate on one site's test cases, in a worker process."""
     plan = load_prepared(folder).plan
     site = open_site(folder, site_name)
     file = weights_file(folder, candidate)
     model = trained_network(plan, from_safetensors(file.read_bytes(), file))
-    return score_cases(model.to(site.device), site.test_cases, plan, site_name, site.device)
+    judged = score_cases_with_curves(model.to(site.device), site.test_cases, plan, site_name, site.device)
+    return ModelScores(tuple(scores for scores, _ in judged), tuple(curve for _, curve in judged))
 
 
 def cases_id(prepared: Prepared) -> str:
@@ -82,18 +96,35 @@ def _scores_file(folder: Path, name: str) -> Path:
     return folder / SCORES_FOLDER / f"{name}.json"
 
 
-def _write(folder: Path, candidate: Candidate, cases: str, scores: tuple[CaseScores, ...]) -> None:
-    rows = [score.to_dict() for score in scores]
-    record = {"model_sha256": candidate.weights.sha256(), "test_cases": cases, "cases": rows}
+def _joined(parts: Sequence[ModelScores]) -> ModelScores:
+    return ModelScores(
+        tuple(score for part in parts for score in part.cases),
+        tuple(curve for part in parts for curve in part.curves),
+    )
+
+
+def _write(folder: Path, candidate: Candidate, cases: str, scores: ModelScores) -> None:
+    record = {
+        "model_sha256": candidate.weights.sha256(),
+        "test_cases": cases,
+        "cases": [score.to_dict() for score in scores.cases],
+        "thresholds": THRESHOLDS,
+        "curves": [curve.to_dict() for curve in scores.curves],
+    }
     write_durably(_scores_file(folder, candidate.name), json.dumps(record, indent=1).encode())
 
 
-def _read(folder: Path, candidate: Candidate, cases: str) -> tuple[CaseScores, ...] | None:
+def _read(folder: Path, candidate: Candidate, cases: str) -> ModelScores | None:
     """What an earlier invocation wrote of these weights on these cases; None where it cannot be had."""
     try:
         record = json.loads(_scores_file(folder, candidate.name).read_bytes())
         if (record["model_sha256"], record["test_cases"]) != (candidate.weights.sha256(), cases):
             return None
-        return tuple(CaseScores.from_dict(row) for row in record["cases"])
+        if record["thresholds"] != list(THRESHOLDS):
+            return None
+        return ModelScores(
+            tuple(CaseScores.from_dict(row) for row in record["cases"]),
+            tuple(ExamCurve.from_dict(row) for row in record["curves"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -23,7 +23,7 @@ from common.durable import commit_folder, storage_errors
 from common.errors import CaseReason, CaseRejected, StorageError
 from common.schema import canonical_json
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 """Raise with any change to what `prepare` computes: old entries are then never met again."""
 
 _ATTEMPTS = 5
@@ -80,6 +80,7 @@ def cache_key(case: Case, recipe: Recipe) -> str:
         "sequences": recipe.sequences,
         "spec": recipe.spec.model_dump(mode="json", exclude={"make_subtraction"}),
         "rule": None if rule is None else [sorted(rule.mapping.items()), sorted(rule.ignored)],
+        "tumour": sorted(recipe.tumour_indices),
         "mask_command": recipe.mask_command,
     }
     if rule is not None and rule.meanings:

@@ -115,9 +115,10 @@ class PreparedCase:
         grid: the prepared grid.
         native: grid of the first sequence's file, untouched orientation: where predictions go back to.
         reference: the label on the native grid, uint8 class indices, or None; what scores are computed against.
-        lesion_voxels: (n, 3) int32 foreground voxel indices on the prepared grid, for foreground oversampling.
-        lesion_numbers: (n,) int32, which component of equal label index each of these voxels belongs to, from 1;
-            None for a case made elsewhere than by `prepare`, where they are counted when needed.
+        lesion_voxels: (n, 3) int32 voxel indices of all foreground on the prepared grid, for oversampling.
+        lesion_numbers: (n,) int32, which lesion each of these voxels belongs to, from 1, a component of what
+            counts as tumour; 0 for voxels of none, such as oedema. None for a case made elsewhere than by
+            `prepare`, where they are counted when needed.
         meanings: what the indices of label and reference stand for; () where each is the class of its number.
         absent_channels: channels of optional sequences that the case lacks, in order; they are 0 everywhere.
     """

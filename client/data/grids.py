@@ -30,6 +30,15 @@ def same_grid(first: Grid, second: Grid) -> bool:
     return bool(np.linalg.norm(shift, axis=1).max() < 0.5 * min(first.spacing_mm))
 
 
+def describe_grid(grid: Grid) -> str:
+    """A grid for a person: "shape 240 x 240 x 155, spacing 1 x 1 x 1 mm, axes LPS, origin 0, 239, 0"."""
+    shape = " x ".join(str(size) for size in grid.shape)
+    spacing = " x ".join(f"{edge:.4g}" for edge in grid.spacing_mm)
+    origin = ", ".join(f"{value:.4g}" for value in grid.affine[:3, 3])
+    axes = "".join(str(code) for code in nib.orientations.aff2axcodes(grid.affine))
+    return f"shape {shape}, spacing {spacing} mm, axes {axes}, origin {origin}"
+
+
 def to_ras(values: npt.NDArray[Scalar], grid: Grid) -> tuple[npt.NDArray[Scalar], Grid]:
     """Permute and flip the axes so that they point right, anterior, superior as nearly as they can; a view.
 
@@ -92,4 +101,10 @@ def corners_of(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> n
 def as_triple(values: npt.ArrayLike) -> tuple[int, int, int]:
     """Three whole numbers from any array-like of three."""
     x, y, z = (int(value) for value in np.asarray(values))
+    return (x, y, z)
+
+
+def header_spacing_mm(grid: Grid) -> tuple[float, float, float]:
+    """Voxel edges to the nanometre: headers are of single precision, and 2 mm3 must not be 2.0000002."""
+    x, y, z = (round(edge, 6) for edge in grid.spacing_mm)
     return (x, y, z)

@@ -6,7 +6,7 @@ lesions come up more often too. After the adaptive sampling of the extended nnU-
 formula is not at hand: the weight is this project's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import cc3d
@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from client.data.case import PreparedCase
+from client.data.label_table import where_any
+from common.label_meanings import indices_within
 from common.plan import TrainingSpec
 
 
@@ -22,7 +24,7 @@ class LesionTable:
     """Every lesion of a site's training cases, ready to be drawn.
 
     Attributes:
-        cases: the site's; `numbers` holds the lesion of each of a case's lesion voxels.
+        cases: the site's; `numbers` holds the lesion of each of a case's lesion voxels, 0 for none.
         case_of, number_of: (n,) which case a lesion is of, and its number there.
         volume_mm3: (n,) on the prepared grid.
         probability: (n,) of being drawn.
@@ -45,15 +47,18 @@ class LesionTable:
         return self.cases[case], voxel
 
 
-def table_of_lesions(cases: Sequence[PreparedCase], spec: TrainingSpec) -> LesionTable | None:
+def table_of_lesions(
+    cases: Sequence[PreparedCase], spec: TrainingSpec, tumour: Set[int] = frozenset()
+) -> LesionTable | None:
     """List the lesions of a site's cases; None where there is none.
 
     A lesion of V mm3 is drawn with a probability in proportion to max(V, floor)^-exponent, the plan's
     `small_lesion_floor_mm3` and `small_lesion_exponent`. Exponent 0 draws all alike. At 0.5 and a floor of 14 mm3
-    lesions of 2, 14 and 1400 mm3 are drawn as 10 : 10 : 1.
+    lesions of 2, 14 and 1400 mm3 are drawn as 10 : 10 : 1. `tumour` are the plan's classes that lesions are made
+    of, () for all.
     """
-    numbers = tuple(_numbers(case) for case in cases)
-    counts = [np.bincount(own)[1:] for own in numbers]  # numbers begin at 1
+    numbers = tuple(_numbers(case, tumour) for case in cases)
+    counts = [np.bincount(own)[1:] for own in numbers]  # 0 is no lesion
     voxels = np.concatenate(counts)
     if not voxels.size:
         return None
@@ -71,23 +76,26 @@ def table_of_lesions(cases: Sequence[PreparedCase], spec: TrainingSpec) -> Lesio
     )
 
 
-def number_lesions(label: npt.NDArray[np.uint8], voxels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """(n,) number of the lesion, from 1, of each foreground voxel (n, 3) of a label (X, Y, Z).
+def number_lesions(
+    label: npt.NDArray[np.uint8], voxels: npt.NDArray[np.int32], tumour: Set[int] = frozenset()
+) -> npt.NDArray[np.int32]:
+    """(n,) number of the lesion, from 1, of each foreground voxel (n, 3) of a label (X, Y, Z); 0 for none.
 
-    A lesion is a 26-connected component of one label index: a metastasis whose rim and core are drawn apart counts
-    as two, and oedema does not join those that it flows around.
+    A lesion is a 26-connected component of the label indices in `tumour` together, () standing for all: the core
+    and the rim of a metastasis are one, and oedema, where it is no tumour, neither is a lesion nor joins two.
     """
     if not len(voxels):
         return np.zeros(0, np.int32)
     low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
     box = np.ascontiguousarray(label[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
-    found = cc3d.connected_components(box, connectivity=26, out_dtype=np.uint32)
+    counted = where_any(box, tumour).astype(np.uint8)
+    found = cc3d.connected_components(counted, connectivity=26, out_dtype=np.uint32)
     return np.asarray(found[tuple((voxels - low).T)], dtype=np.int32)
 
 
-def _numbers(case: PreparedCase) -> npt.NDArray[np.int32]:
-    """As stored, or counted now for a case that was prepared before they were."""
+def _numbers(case: PreparedCase, tumour: Set[int]) -> npt.NDArray[np.int32]:
+    """As stored, or counted now for a case that was made elsewhere than by `prepare`."""
     if case.lesion_numbers is not None:
         return case.lesion_numbers
     assert case.label is not None  # the sampler has refused others
-    return number_lesions(case.label, case.lesion_voxels)
+    return number_lesions(case.label, case.lesion_voxels, indices_within(case.meanings, tumour))

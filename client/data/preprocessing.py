@@ -30,6 +30,7 @@ from client.data.quality import classes_of
 from client.data.subtraction import subtract_matched
 from client.data.volume import Volume, read_image, read_volume
 from common.errors import CaseReason, CaseRejected
+from common.label_meanings import indices_within
 from common.plan import PreprocessingSpec
 
 MIN_OVERLAP_SHARE = 0.1
@@ -49,6 +50,7 @@ class Recipe:
         rule: how label values become classes; None at inference, where no label is read.
         mask_command: external skull-stripper for images that are neither masked nor stripped.
         optional_sequences: those of the sequences that a case may lack; not the first.
+        tumour: the plan's classes that count as tumour, () for all: what the lesions of a label are made of.
     """
 
     sequences: tuple[str, ...]
@@ -56,6 +58,12 @@ class Recipe:
     rule: LabelRule | None
     mask_command: tuple[str, ...] | None = None
     optional_sequences: tuple[str, ...] = ()
+    tumour: frozenset[int] = frozenset()
+
+    @property
+    def tumour_indices(self) -> frozenset[int]:
+        """Label indices that count as tumour, () for all."""
+        return indices_within(self.rule.meanings, self.tumour) if self.rule is not None else frozenset()
 
     def channels_of(self, case: Case) -> Channels:
         """Where the channels of a case come from."""
@@ -91,7 +99,8 @@ def prepare(case: Case, recipe: Recipe) -> PreparedCase:
     if not brain.any():
         raise CaseRejected(CaseReason.NO_BRAIN_MASK, case.exam, "the brain is smaller than a voxel of the plan")
     channels = [_channel(name, images, sources, grid, brain, case) for name in sequences]
-    classes = _onto(label, grid) if label is not None else None
+    tumour = recipe.tumour_indices
+    classes = resample_labels(label.values, label.grid, grid, tumour) if label is not None else None
     lesion_voxels = np.argwhere(classes if classes is not None else np.zeros((0, 0, 0))).astype(np.int32)
     return PreparedCase(
         patient=case.patient,
@@ -102,9 +111,9 @@ def prepare(case: Case, recipe: Recipe) -> PreparedCase:
         mask=brain.astype(np.uint8),
         grid=grid,
         native=native.grid,
-        reference=_reference(label, native.grid) if label is not None else None,
+        reference=_reference(label, native.grid, tumour) if label is not None else None,
         lesion_voxels=lesion_voxels,
-        lesion_numbers=number_lesions(classes, lesion_voxels) if classes is not None else None,
+        lesion_numbers=number_lesions(classes, lesion_voxels, tumour) if classes is not None else None,
         meanings=rule.meanings if rule is not None else (),
         absent_channels=tuple(sequences.index(name) for name in sources.absent),
     )
@@ -252,12 +261,8 @@ def _normalised(
     return result
 
 
-def _onto(label: Volume, grid: Grid) -> npt.NDArray[np.uint8]:
-    return resample_labels(label.values, label.grid, grid)
-
-
-def _reference(label: Volume, native: Grid) -> npt.NDArray[np.uint8]:
+def _reference(label: Volume, native: Grid, tumour: frozenset[int]) -> npt.NDArray[np.uint8]:
     """The label on the image's file grid, untouched where it was drawn there."""
     if label.grid is native:
         return np.ascontiguousarray(cast(npt.NDArray[np.uint8], label.values))
-    return resample_labels(label.values, label.grid, native)
+    return resample_labels(label.values, label.grid, native, tumour)

@@ -20,7 +20,7 @@ MAX_VOXELS = 1024**3
 LABEL_TOLERANCE = 1e-3
 _MAX_SPACING_DISAGREEMENT = 0.1
 _MIN_VOLUME_RATIO = 1e-3
-_MAX_LABEL_VALUE = 65_535
+MAX_LABEL_VALUE = 65_535
 _UNMAPPED = 255
 
 
@@ -93,30 +93,43 @@ def check_intensities(values: npt.NDArray[np.float32], case: str, path: Path) ->
         raise CaseRejected(CaseReason.CONSTANT_IMAGE, case, f"{path}: every voxel is {low:g}")
 
 
+def whole_labels(values: npt.NDArray[Any], case: str, path: Path) -> npt.NDArray[np.uint16]:
+    """A label file's values as whole numbers (same shape, uint16), whatever they stand for.
+
+    Values within 0.001 of a whole number count as that number, since float files hold 1.0000001. NaN and infinity
+    are NOT_FINITE; fractions, as of a probability map, and what lies outside 0 to 65535 are ILLEGAL_LABEL.
+    """
+    if not np.isfinite(values).all():
+        raise CaseRejected(
+            CaseReason.NOT_FINITE, case, f"{path}: the label holds NaN or infinity; export it again"
+        )
+    if values.dtype.kind == "f":
+        whole = np.rint(values)
+        off = np.abs(values - whole)
+        if float(off.max()) > LABEL_TOLERANCE:
+            odd = float(values.flat[int(off.argmax())])
+            detail = f"{path}: value {odd:g} is not a whole number; give a label map, not one of probabilities"
+            raise CaseRejected(CaseReason.ILLEGAL_LABEL, case, detail)
+        values = whole
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > MAX_LABEL_VALUE:
+        odd = low if low < 0 else high
+        detail = f"{path}: value {odd:g} is no label; give whole numbers from 0, background, to {MAX_LABEL_VALUE}"
+        raise CaseRejected(CaseReason.ILLEGAL_LABEL, case, detail)
+    return values.astype(np.uint16)
+
+
 def classes_of(values: npt.NDArray[Any], rule: LabelRule, case: str, path: Path) -> npt.NDArray[np.uint8]:
     """Turn a label file's values into class indices (same shape, uint8).
 
-    Values within 0.001 of a whole number count as that number, since float files hold 1.0000001. Any value that
-    the rule neither maps nor ignores is ILLEGAL_LABEL; 0 is always background. Example: mapping {1: 1, 3: 1,
-    4: 1}, ignored {2}: the file's 0 1 2 3 4 become 0 1 0 1 1.
+    Values are read as by `whole_labels`. Any that the rule neither maps nor ignores is ILLEGAL_LABEL; 0 is always
+    background. Example: mapping {1: 1, 3: 1, 4: 1}, ignored {2}: the file's 0 1 2 3 4 become 0 1 0 1 1.
     """
-    if not np.isfinite(values).all():
-        raise CaseRejected(CaseReason.NOT_FINITE, case, f"{path}: the label holds NaN or infinity")
-    if values.dtype.kind == "f":
-        whole = np.rint(values)
-        if float(np.abs(values - whole).max()) > LABEL_TOLERANCE:
-            odd = float(values.flat[int(np.abs(values - whole).argmax())])
-            raise CaseRejected(CaseReason.ILLEGAL_LABEL, case, f"{path}: value {odd:g} is not a whole number")
-        values = whole
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > _MAX_LABEL_VALUE:
-        odd = low if low < 0 else high
-        raise CaseRejected(CaseReason.ILLEGAL_LABEL, case, f"{path}: value {odd:g}; {_legal(rule)}")
-    table = np.full(int(high) + 1, _UNMAPPED, dtype=np.uint8)
+    indices = whole_labels(values, case, path)
+    table = np.full(int(indices.max()) + 1, _UNMAPPED, dtype=np.uint8)
     for value, target in {**dict.fromkeys(rule.ignored, 0), **rule.mapping, 0: 0}.items():
         if 0 <= value < table.size:
             table[value] = target
-    indices = values.astype(np.int32)
     classes = table[indices]
     if (classes == _UNMAPPED).any():
         illegal = np.unique(indices[classes == _UNMAPPED])[:5].tolist()

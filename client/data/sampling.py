@@ -70,6 +70,7 @@ class PatchSampler:
         spec: TrainingSpec,
         rng: np.random.Generator,
         optional_channels: tuple[int, ...] = (),
+        tumour: frozenset[int] = frozenset(),
     ) -> None:
         """Keep the cases; nothing is read yet. Places, changes and dropped channels have generators of their own,
         spawned of `rng`, so that the same patches are cut with augmentation and without.
@@ -79,6 +80,7 @@ class PatchSampler:
             spec: what the plan says of training.
             rng: of the site's round.
             optional_channels: those that modality dropout may take.
+            tumour: the plan's classes that count as tumour, () for all: what lesions are made of.
 
         Raises:
             DataError: no case, or a case without a label.
@@ -91,7 +93,7 @@ class PatchSampler:
         self._cases = tuple(cases)
         self._spec = spec
         self._optional_channels = optional_channels
-        self._lesions = table_of_lesions(self._cases, spec) if spec.sampling == "small_lesions" else None
+        self._lesions = table_of_lesions(self._cases, spec, tumour) if spec.sampling == "small_lesions" else None
         self._places_rng, self._changes_rng, self._dropout_rng = rng.spawn(3)
 
     def next(self) -> Batch:

@@ -12,13 +12,12 @@ import numpy as np
 
 from client.data.case import Case, Grid, LabelRule, Listing, Quarantined
 from client.data.preprocessing import Recipe, required_files
-from client.data.quality import classes_of
+from client.data.quality import classes_of, whole_labels
 from client.data.volume import read_grid, read_volume
 from common.errors import CaseReason, CaseRejected
 from common.plan import Plan, PreprocessingSpec
 
 _FLOAT32_BYTES = 4
-_LARGEST_COUNTED = 2**16
 
 
 @dataclass(slots=True)
@@ -124,11 +123,7 @@ def _missing(name: str) -> CaseReason:
 def _look_at_label(case: Case, rule: LabelRule | None, survey: Survey) -> None:
     assert case.label is not None  # its header was read
     values = read_volume(case.label, case.exam, CaseReason.MISSING_LABEL).values
+    whole = whole_labels(values, case.exam, case.label)
     if rule is not None:
-        classes_of(values, rule, case.exam, case.label)
-    if not np.isfinite(values).all():
-        raise CaseRejected(CaseReason.NOT_FINITE, case.exam, f"{case.label}: the label holds NaN or infinity")
-    low, high = int(np.rint(values.min())), int(np.rint(values.max()))
-    if low >= 0 and high < _LARGEST_COUNTED:  # counting is far faster than sorting
-        whole = np.rint(values).astype(np.int64).ravel()
-        survey.values.update(np.flatnonzero(np.bincount(whole)).tolist())
+        classes_of(whole, rule, case.exam, case.label)
+    survey.values.update(np.flatnonzero(np.bincount(whole.ravel())).tolist())

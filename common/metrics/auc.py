@@ -31,9 +31,12 @@ def roc_auc(probability: npt.NDArray[np.floating], reference: Mask) -> float | N
     if not np.isfinite(probability).all():
         raise ValueError("probability holds voxels that are not finite; look at how the map was written")
     lesion = reference != 0
-    inside, outside = probability[lesion], np.sort(probability[~lesion])
+    inside, outside = probability[lesion], probability[~lesion]
     if inside.size == 0 or outside.size == 0:
         return None
-    below, not_above = (int(np.searchsorted(outside, inside, side=side).sum()) for side in _SIDES)
+    # Of a head of nine million voxels nearly all lie below any of the lesion's: only the others need an order.
+    lower = int(np.count_nonzero(outside < inside.min())) * int(inside.size)
+    near = np.sort(outside[(outside >= inside.min()) & (outside <= inside.max())])
+    below, not_above = (lower + int(np.searchsorted(near, inside, side=side).sum()) for side in _SIDES)
     pairs = int(inside.size) * int(outside.size)
     return (below + not_above) / (2.0 * pairs)

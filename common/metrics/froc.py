@@ -1,8 +1,8 @@
 """Free-response ROC: lesions found against false positives per scan, over the threshold on the probability."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,8 @@ import numpy.typing as npt
 from common.metrics.detection import label_lesions
 from common.metrics.overlap import Mask, content_box, require_same_shape
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+"""Closer towards the ends: a trained network says little between, and there most of the curve lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,21 @@ class FrocPoint:
     threshold: float
     sensitivity: float | None
     fp_per_scan: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCounts:
+    """One scan at several thresholds.
+
+    Attributes:
+        reference_voxels: (lesions,) int64, size of every reference lesion.
+        found: (thresholds, lesions) bool.
+        false_positives: (thresholds,) int64, predicted components that touch no lesion.
+    """
+
+    reference_voxels: npt.NDArray[np.int64]
+    found: npt.NDArray[np.bool_]
+    false_positives: npt.NDArray[np.int64]
 
 
 def froc(
@@ -52,13 +68,12 @@ def froc(
     lesions = 0
     found, false = np.zeros(len(thresholds), np.int64), np.zeros(len(thresholds), np.int64)
     for probability, reference in cases:
-        require_same_shape(probability, reference)
         if not np.isfinite(probability).all():
             raise ValueError("probability holds voxels that are not finite; look at how the map was written")
-        count, hits, blobs = _of_one_scan(probability, reference, thresholds)
-        lesions += count
-        found += hits
-        false += blobs
+        counts = count_scan(probability, reference, thresholds)
+        lesions += counts.reference_voxels.size
+        found += counts.found.sum(axis=1)
+        false += counts.false_positives
     return tuple(
         FrocPoint(float(threshold), int(hit) / lesions if lesions else None, int(wild) / len(cases))
         for threshold, hit, wild in zip(thresholds, found, false, strict=True)
@@ -66,9 +81,18 @@ def froc(
 
 
 def sensitivity_at(curve: Sequence[FrocPoint], fp_per_scan: float) -> float | None:
-    """The best sensitivity at no more than so many false positives per scan; None if no threshold allows it."""
-    allowed = [p.sensitivity for p in curve if p.fp_per_scan <= fp_per_scan and p.sensitivity is not None]
-    return max(allowed, default=None)
+    """The best sensitivity before there are more false positives per scan, from the highest threshold down.
+
+    What comes after them does not count: at a threshold so low that marks run together, one blob over the whole
+    brain touches every lesion and is no false positive. At thresholds 0.9, 0.5 and 0.1 with 0.5, 3 and 0 false
+    positives per scan the sensitivity at 1 is that of 0.9.
+
+    Returns:
+        None without lesions, or where the highest threshold has more already.
+    """
+    downwards = sorted(curve, key=lambda point: -point.threshold)
+    allowed = takewhile(lambda point: point.fp_per_scan <= fp_per_scan, downwards)
+    return max((point.sensitivity for point in allowed if point.sensitivity is not None), default=None)
 
 
 def area_under_froc(curve: Sequence[FrocPoint], up_to_fp_per_scan: float) -> float | None:
@@ -83,21 +107,37 @@ def area_under_froc(curve: Sequence[FrocPoint], up_to_fp_per_scan: float) -> flo
     return area / up_to_fp_per_scan
 
 
-def _of_one_scan(
-    probability: npt.NDArray[np.floating], reference: Mask, thresholds: Sequence[float]
-) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Number of lesions; by threshold, lesions found and false positives."""
-    lowest = float(min(thresholds))
-    box = content_box((probability >= lowest) | (reference != 0))
-    marked, expected = probability[box], reference[box]
-    labels, count = label_lesions(expected)
-    inside = labels != 0
-    # A lesion is found up to the highest probability in it: no matching for each threshold.
-    highest = np.zeros(count + 1, marked.dtype)
-    np.maximum.at(highest, labels[inside], marked[inside])
-    found, false = np.zeros(len(thresholds), np.int64), np.zeros(len(thresholds), np.int64)
-    for index, threshold in enumerate(thresholds):
-        blobs, blob_count = label_lesions(marked >= float(threshold))
-        false[index] = blob_count - np.count_nonzero(np.unique(blobs[inside]))
-        found[index] = np.count_nonzero(highest[1:] >= float(threshold))
-    return count, found, false
+def count_scan(
+    probability: npt.NDArray[np.floating], reference: Mask, thresholds: Sequence[float] = THRESHOLDS
+) -> ScanCounts:
+    """What is found in one scan and what is marked in vain; a threshold marks the voxels that reach it.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    require_same_shape(probability, reference)
+    box = content_box((probability >= float(min(thresholds))) | (reference != 0))
+    cropped = probability[box]
+    return count_masks((cropped >= float(threshold) for threshold in thresholds), reference[box])
+
+
+def count_masks(masks: Iterable[Mask], reference: Mask) -> ScanCounts:
+    """`detection.match_lesions` of several masks of one shape with one reference, which is labelled once.
+
+    Two lesions, and masks that touch both, one, and only background: found ((1, 1), (1, 0), (0, 0)), false
+    positives (0, 0, 1).
+    """
+    labels, lesions = label_lesions(reference)
+    found, false = [], []
+    for mask in masks:
+        box = content_box(mask)
+        blobs, count = label_lesions(mask[box])
+        owners = labels[box]
+        both = (owners != 0) & (blobs != 0)
+        found.append(np.bincount(owners[both], minlength=lesions + 1)[1:] > 0)
+        false.append(count - np.unique(blobs[both]).size)
+    return ScanCounts(
+        np.bincount(labels.ravel(order="K"), minlength=lesions + 1)[1:].astype(np.int64),
+        np.array(found, bool).reshape(len(found), lesions),
+        np.array(false, np.int64),
+    )

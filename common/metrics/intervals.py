@@ -8,7 +8,7 @@ two sums over patients, so a replicate is one row of a matrix product.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,18 @@ STATISTICS = tuple(_RATIOS)
 Comparison: TypeAlias = Literal["difference", "ratio"]
 _Patient: TypeAlias = tuple[str, str]
 _Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+class OfPatient(Protocol):
+    """Something measured on an exam of a patient of a site."""
+
+    @property
+    def site(self) -> str:
+        """Where the exam lies."""
+
+    @property
+    def patient(self) -> str:
+        """The patient's name at that site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +90,11 @@ def bootstrap_intervals(
     Raises:
         ValueError: the models were not judged on the same patients; the first one that differs is named.
     """
-    patients = _common_patients(models)
+    patients = common_patients(models)
     sums = _sums_by_patient(models, patients)
-    drawn = _resample(sums, rng, replicates)
+    drawn = resample(sums, rng, replicates)
     return {
-        name: _interval(
+        name: interval_of(
             _statistic(sums.sum(axis=0), name), _statistic(drawn, name), len(patients), _telling(sums, name)
         )
         for name in STATISTICS
@@ -105,9 +117,9 @@ def paired_intervals(
     Raises:
         ValueError: the arms were not judged on the same patients; the first one that differs is named.
     """
-    patients = _common_patients([*first, *second])
+    patients = common_patients([*first, *second])
     sums = _sums_by_patient([*first, *second], patients)
-    drawn = _resample(sums, rng, replicates)
+    drawn = resample(sums, rng, replicates)
     totals, split = sums.sum(axis=0), len(first)
 
     def compared(values: _Floats, name: str) -> _Floats:
@@ -115,7 +127,7 @@ def paired_intervals(
         return _compare(ours, theirs, comparison)
 
     return {
-        name: _interval(compared(totals, name), compared(drawn, name), len(patients), _telling(sums, name))
+        name: interval_of(compared(totals, name), compared(drawn, name), len(patients), _telling(sums, name))
         for name in STATISTICS
     }
 
@@ -137,11 +149,11 @@ def ratio_intervals(
     if not names:
         return {}
     sums = np.array([ratios[name] for name in names], np.float64).reshape(len(names), -1, 2).transpose(1, 0, 2)
-    totals, drawn = sums.sum(axis=0), _resample(sums, rng, replicates)
+    totals, drawn = sums.sum(axis=0), resample(sums, rng, replicates)
     return {
-        name: _interval(
-            _divide(totals[row, 0], totals[row, 1]),
-            _divide(drawn[:, row, 0], drawn[:, row, 1]),
+        name: interval_of(
+            divide(totals[row, 0], totals[row, 1]),
+            divide(drawn[:, row, 0], drawn[:, row, 1]),
             len(sums),
             int(np.count_nonzero(sums[:, row, 1])),
         )
@@ -164,9 +176,13 @@ def t_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, count)
 
 
-def _common_patients(models: Sequence[Sequence[CaseScores]]) -> list[_Patient]:
-    """The patients of every model, sorted: order must not matter. Sites number their patients alike, so the
-    site belongs to the identity."""
+def common_patients(models: Sequence[Sequence[OfPatient]]) -> list[_Patient]:
+    """(site, patient) of every model, sorted: order must not matter. Sites number their patients alike, so the
+    site belongs to the identity.
+
+    Raises:
+        ValueError: the models were not judged on the same patients; the first one that differs is named.
+    """
     sets = [{(score.site, score.patient) for score in scores} for scores in models]
     everyone: set[_Patient] = set().union(*sets)
     odd = sorted(patient for patient in everyone if not all(patient in known for known in sets))
@@ -196,8 +212,8 @@ def _sums_by_patient(models: Sequence[Sequence[CaseScores]], patients: list[_Pat
     return sums
 
 
-def _resample(sums: _Floats, rng: np.random.Generator, replicates: int) -> _Floats:
-    """(replicates, models, columns): sums over as many patients as there are, drawn with replacement."""
+def resample(sums: _Floats, rng: np.random.Generator, replicates: int) -> _Floats:
+    """(patients, ...) to (replicates, ...): sums over as many patients as there are, drawn with replacement."""
     count = len(sums)
     if count == 0:
         return np.zeros((replicates, *sums.shape[1:]))
@@ -208,9 +224,9 @@ def _resample(sums: _Floats, rng: np.random.Generator, replicates: int) -> _Floa
 def _statistic(totals: _Floats, name: str) -> _Floats:
     """One of STATISTICS from (..., models, columns): the mean over the models that have it, else NaN."""
     numerator, denominator = (_SUMS.index(part) for part in _RATIOS[name])
-    values = _divide(totals[..., numerator], totals[..., denominator])
+    values = divide(totals[..., numerator], totals[..., denominator])
     defined = ~np.isnan(values)
-    return _divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
+    return divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def _telling(sums: _Floats, name: str) -> int:
@@ -219,16 +235,25 @@ def _telling(sums: _Floats, name: str) -> int:
 
 
 def _compare(first: _Floats, second: _Floats, comparison: Comparison) -> _Floats:
-    return np.asarray(first - second) if comparison == "difference" else _divide(first, second)
+    return np.asarray(first - second) if comparison == "difference" else divide(first, second)
 
 
-def _divide(numerator: _Floats, denominator: _Floats) -> _Floats:
+def divide(numerator: _Floats, denominator: _Floats) -> _Floats:
+    """Element by element; NaN where the denominator is 0. The shapes are equal."""
     over = np.asarray(denominator, np.float64)
     quotient: _Floats = np.divide(numerator, over, out=np.full(over.shape, np.nan), where=over != 0)
     return quotient
 
 
-def _interval(estimate: _Floats, drawn: _Floats, units: int, telling: int) -> Interval:
+def interval_of(estimate: _Floats, drawn: _Floats, units: int, telling: int) -> Interval:
+    """A statistic and the percentiles of its replicates, those that are NaN left out.
+
+    Args:
+        estimate: a scalar, NaN where undefined.
+        drawn: (replicates,).
+        units: patients.
+        telling: how many of them tell of it; without a second one there are no ends.
+    """
     value = None if np.isnan(estimate) else float(estimate)
     defined = drawn[~np.isnan(drawn)]
     if value is None or telling < 2 or defined.size == 0:

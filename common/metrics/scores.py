@@ -35,6 +35,8 @@ class CaseScores:
         lesions: the reference lesions.
         predicted_lesions: number of predicted components.
         false_positives: those of them that touch no reference voxel.
+        lesionwise_dice, lesionwise_hd95_mm: by the BraTS-METS 2023/24 rule, `lesionwise.Lesionwise`; None where
+            not asked for.
     """
 
     patient: str
@@ -44,6 +46,8 @@ class CaseScores:
     lesions: tuple[LesionScore, ...]
     predicted_lesions: int
     false_positives: int
+    lesionwise_dice: float | None = None
+    lesionwise_hd95_mm: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""
@@ -75,6 +79,7 @@ class ScoreSummary:
         lesion_precision: predicted components that touch a lesion over all predicted components.
         fp_per_scan: false positives over cases.
         sensitivity_by_volume: a Share for each of VOLUME_BANDS (mm3; 27 and 275 belong to the middle band).
+        lesionwise_dice, lesionwise_hd95_mm: means over the cases that have them.
     """
 
     cases: int
@@ -84,6 +89,8 @@ class ScoreSummary:
     lesion_precision: float | None
     fp_per_scan: float | None
     sensitivity_by_volume: Mapping[str, Share]
+    lesionwise_dice: float | None = None
+    lesionwise_hd95_mm: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -95,6 +102,8 @@ class ScoreSummary:
             "lesion_sensitivity": self.lesion_sensitivity,
             "lesion_precision": self.lesion_precision,
             "fp_per_scan": self.fp_per_scan,
+            "lesionwise_dice": self.lesionwise_dice,
+            "lesionwise_hd95": self.lesionwise_hd95_mm,
             "sensitivity_by_volume": bands,
         }
 
@@ -149,11 +158,18 @@ def summarise(scores: Sequence[CaseScores]) -> ScoreSummary:
         lesion_precision=_ratio(predicted - false, predicted),
         fp_per_scan=_ratio(false, len(scores)),
         sensitivity_by_volume={band: _found(members) for band, members in by_band.items()},
+        lesionwise_dice=_mean_of_known([score.lesionwise_dice for score in scores]),
+        lesionwise_hd95_mm=_mean_of_known([score.lesionwise_hd95_mm for score in scores]),
     )
 
 
 def _found(lesions: Sequence[LesionScore]) -> Share:
     return Share(_ratio(sum(lesion.detected for lesion in lesions), len(lesions)), len(lesions))
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _ratio(sum(known), len(known))
 
 
 def _ratio(numerator: float, denominator: int) -> float | None:

@@ -110,7 +110,7 @@ def _train_once(experiment: Experiment, prepared: Prepared, means: Means) -> tup
     candidate = Candidate(_ARM, result.model.weights)
     with means.stopwatch.part("evaluate"):
         scores = score_candidates(prepared, (candidate,), means.folder, means.workers, means.progress)
-    return result.status, scores[_ARM]
+    return result.status, scores[_ARM].cases
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from common.durable import write_durably
 from common.metrics.detection import MATCHING_RULE
 from common.metrics.intervals import BOOTSTRAP
 from simulation.report.content import ReportContent
+from simulation.report.froc import render_froc
 from simulation.report.markup import bullets, counted, escape, section
 from simulation.report.reading import sites_of
 from simulation.report.rounds import render_curves, render_participation, render_quarantine, render_seconds
@@ -96,6 +97,7 @@ def render_report(content: ReportContent) -> str:
         section("What this means", render_meaning(result, content.federated_scores), "meaning"),
         section("The arms side by side", render_arms(result), "arms"),
         section("Lesion size decides", _told(_SIZE, render_bands(result)), "size"),
+        section("Finding more, marking more in vain", render_froc(result), "froc"),
         section("Hospital by hospital", _told(_HOSPITALS, render_hospitals(result)), "hospitals"),
         section("Which patients it serves", render_subgroups(result), "subgroups"),
         section("Would another hospital's model do?", _told(_CROSS, render_cross_site(result)), "cross-site"),

@@ -21,6 +21,24 @@ def test_one_model_over_all_cases_and_by_site() -> None:
     assert 0.4 <= low < arm["dice"] < high <= 0.8
 
 
+def test_lesionwise_scores_have_intervals_over_patients_and_stand_by_site() -> None:
+    scores = tuple(
+        replace(make_scores("north" if number % 2 else "south", 0.5, f"p{number}"), lesionwise_dice=value)
+        for number, value in enumerate((0.1, 0.2, 0.4, 0.5))
+    )
+    scores = tuple(replace(score, lesionwise_hd95_mm=100.0) for score in scores)
+    arm = describe_arm(scores, SITES, seed=1)
+    assert (arm["lesionwise_dice"], arm["lesionwise_hd95"]) == (pytest.approx(0.3), 100.0)
+    assert [arm["per_site"][site]["lesionwise_dice"] for site in SITES] == pytest.approx([0.35, 0.25])
+    interval = arm["intervals"]["lesionwise_dice"]
+    assert (interval["estimate"], interval["units"]) == (pytest.approx(0.3), 4)
+    assert 0.1 <= interval["low"] < 0.2 and 0.4 < interval["high"] <= 0.5
+    assert arm["intervals"]["lesionwise_hd95"]["low"] == 100.0
+    other = tuple(replace(score, lesionwise_dice=0.1) for score in scores)
+    local = describe_local({"north": scores, "south": other}, SITES, seed=1)
+    assert local["lesionwise_dice"] == pytest.approx((0.3 + 0.1) / 2)
+
+
 def test_local_models_are_averaged_and_crossed() -> None:
     arm = describe_local({"north": NORTH_MODEL, "south": SOUTH_MODEL}, SITES, seed=1)
     assert arm["dice"] == pytest.approx((0.6 + 0.4) / 2)

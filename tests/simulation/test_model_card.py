@@ -1,6 +1,7 @@
 """The card of a run: its numbers are the result's, and no small group can be read or worked out."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,18 @@ def test_scores_are_those_of_the_result() -> None:
     assert "| 23 exams of 23 patients with 138 lesions |" in card
     ratio = result["comparisons"]["federated_over_pooled"]["dice"]
     assert f"over that of pooled training {written(ratio)}" in card
+
+
+def test_lesionwise_scores_stand_in_the_card() -> None:
+    scores = tuple(
+        replace(score, lesionwise_dice=0.01 * number, lesionwise_hd95_mm=10.0 * number)
+        for number, score in enumerate(make_scores_of(TESTS))
+    )
+    card, result = card_of(make_judged(scores))
+    rows, intervals = rows_of(card, "Scores"), result["arms"]["federated"]["intervals"]
+    assert rows["lesion-wise Dice"][0] == written(intervals["lesionwise_dice"])
+    assert rows["lesion-wise HD95 in mm"][0] == written(intervals["lesionwise_hd95"], 1)
+    assert "BraTS-METS 2023/24" in card
 
 
 def test_sizes_are_those_of_the_result() -> None:

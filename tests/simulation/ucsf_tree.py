@@ -1,4 +1,4 @@
-"""A tiny tree after the published layout of UCSF-BMSR, written by hand: coarse balls, and a spreadsheet."""
+"""A tiny tree after the published layout of UCSF-BMSR, written by hand: a brain of 2 cm, and a spreadsheet."""
 
 from pathlib import Path
 
@@ -9,12 +9,15 @@ from tests.nifti import write_nifti
 
 HEADER = ("SubjectID", "Sex", "Age", "CancerType", "Scanner Strength (Tesla)", "BraTS_ID")
 PRIMARIES = ("Lung", "Breast", "Melanoma")
-SHAPE, SPACING_MM = (24, 28, 16), (6.0, 6.0, 9.0)
+SHAPE, SPACING_MM = (24, 28, 16), (0.8594, 0.8594, 1.5)
+_BRAIN_MM, _SHELLS_MM, _PLACE_MM = 8.6, (1.0, 2.0, 3.2), 3.6
 SEQUENCES = ("T1pre", "T1post", "FLAIR", "subtraction", "T2Synth")
 
 
 def write_tree(root: Path, patients: int = 18) -> Path:
     """Exams 100101A and so on; every third has binary labels alone, the second has no subtraction.
+
+    The spacing is the set's median, so that a protocol's own spacing leaves the images as small as they are.
 
     Patients have the three primaries by twos and, by threes, 3 T or 1.5 T. 100363B is there to be left out.
     """
@@ -41,9 +44,9 @@ def write_tree(root: Path, patients: int = 18) -> Path:
 def _write_exam(release: Path, exam: str, seed: int, *, three_class: bool, without: str) -> None:
     rng = np.random.default_rng(seed)
     places = np.indices(SHAPE).transpose(1, 2, 3, 0) * SPACING_MM - np.array(SHAPE) * np.array(SPACING_MM) / 2
-    brain = np.linalg.norm(places, axis=-1) < 60.0
-    distance = np.linalg.norm(places - rng.uniform(-25.0, 25.0, 3), axis=-1)
-    labels = np.select([distance < 7.0, distance < 14.0, distance < 22.0], [1, 3, 2], 0).astype(np.uint8)
+    brain = np.linalg.norm(places, axis=-1) < _BRAIN_MM
+    distance = np.linalg.norm(places - rng.uniform(-_PLACE_MM, _PLACE_MM, 3), axis=-1)
+    labels = np.select([distance < edge for edge in _SHELLS_MM], [1, 3, 2], 0).astype(np.uint8)
     labels[~brain] = 0
     folder, affine = release / "UCSF_BrainMetastases_TRAIN" / exam, np.diag([*SPACING_MM, 1.0])
     for sequence in SEQUENCES:

@@ -1,6 +1,6 @@
 """From a plan's settings of training to its loss."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import torch
 
@@ -16,13 +16,14 @@ from common.training_spec import TrainingSpec
 _WITH_LESIONS = frozenset({"blob", "size_weighted_dice"})
 
 
-def build_loss(spec: TrainingSpec) -> Loss:
+def build_loss(spec: TrainingSpec, tumour: Set[int] = frozenset()) -> Loss:
     """Build the loss that `spec.loss` names.
 
     It takes logits (B, classes, X, Y, Z), or (B, levels, classes, X, Y, Z) under deep supervision, and a label
     (B, X, Y, Z) int64, and gives (B,): sample i's loss depends on sample i alone. A batch joined from several
     sites therefore has exactly the weighted mean of the sites' losses and gradients, which a Dice over the
-    whole batch would not.
+    whole batch would not. `tumour` are the classes that make up a lesion (`Plan.tumour_classes`), () for all, to
+    the losses that tell lesions apart.
     """
     losses: Mapping[str, Callable[[], Term]] = {
         "dice_ce": lambda: _sum(soft_dice(), cross_entropy()),
@@ -32,7 +33,7 @@ def build_loss(spec: TrainingSpec) -> Loss:
         "blob": lambda: _sum(_sum(soft_dice(), cross_entropy()), _times(spec.blob_weight, blob_dice())),
         "size_weighted_dice": lambda: _sum(size_weighted_dice(spec.size_weight_exponent), cross_entropy()),
     }
-    return _over_levels(losses[spec.loss](), with_lesions=spec.loss in _WITH_LESIONS)
+    return _over_levels(losses[spec.loss](), tumour if spec.loss in _WITH_LESIONS else None)
 
 
 def _sum(first: Term, second: Term) -> Term:
@@ -43,14 +44,14 @@ def _times(weight: float, term: Term) -> Term:
     return lambda logits, target: weight * term(logits, target)
 
 
-def _over_levels(term: Term, *, with_lesions: bool) -> Loss:
+def _over_levels(term: Term, lesions_of: Set[int] | None) -> Loss:
     """The weighted sum of the term over the network's outputs; the label is read once."""
 
     def loss(logits: torch.Tensor, label: torch.Tensor, meanings: Sequence[Meanings] = ()) -> torch.Tensor:
         logits = logits.float()
         supervised = logits.ndim > label.ndim + 1
         levels = logits.unbind(1) if supervised else (logits,)
-        target = make_target(label, levels[0].shape[1], meanings, with_lesions=with_lesions)
+        target = make_target(label, levels[0].shape[1], meanings, lesions_of)
         if not supervised:
             return term(logits, target)
         return _weighted(term, levels, target)

@@ -5,7 +5,7 @@ then stands for a set of the plan's classes, and the loss sees the probability o
 Shi et al., Medical Image Analysis 2021, arXiv 2007.03868.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,7 +35,7 @@ class Target:
         classes: (B, X, Y, Z) int64 class of each voxel; the first class of its set where it stands for several.
         together: (B, C, C) bool, whether two classes are one to this sample's site; None: no two are, anywhere.
         scored: (B, C) float32, 1 for foreground classes that stand for themselves or for their set, else 0.
-        lesions: components of equal class, where the loss asks for them.
+        lesions: components of tumour, where the loss asks for them.
     """
 
     classes: torch.Tensor
@@ -45,17 +45,21 @@ class Target:
 
 
 def make_target(
-    label: torch.Tensor, class_count: int, meanings: Sequence[Meanings], *, with_lesions: bool
+    label: torch.Tensor, class_count: int, meanings: Sequence[Meanings], lesions_of: Set[int] | None = None
 ) -> Target:
     """Read a batch's label (B, X, Y, Z) int64, whose indices mean what `meanings` says, one entry a sample.
+
+    Lesions are numbered where it is said which classes make them up: () for all of the foreground, None for no
+    lesions. A site's sets of classes lie within these or outside, as its label rule sees to.
 
     Example: 4 classes and ((0, 2), (1,), (2,), (3,), (1, 3)): index 4 becomes class 1, classes 1 and 3 are one and
     so are 0 and 2, and class 1 alone is scored.
     """
+    tumour = None if lesions_of is None else lesions_of or frozenset(range(1, class_count))
     if not any(meanings):
         scored = torch.ones(len(label), class_count, device=label.device)
         scored[:, 0] = 0.0
-        return Target(label, None, scored, number_lesions(label) if with_lesions else None)
+        return Target(label, None, scored, None if tumour is None else number_lesions(label, tumour))
     first = torch.tensor([_first_of_set(each, class_count) for each in meanings], device=label.device)
     classes = torch.stack([_read(one, each) for one, each in zip(label, meanings, strict=True)])
     own = first == torch.arange(class_count, device=label.device)
@@ -63,7 +67,7 @@ def make_target(
         classes=classes,
         together=first[:, :, None] == first[:, None, :],
         scored=(own & (first > 0)).float(),
-        lesions=number_lesions(classes) if with_lesions else None,
+        lesions=None if tumour is None else number_lesions(classes, tumour),
     )
 
 

@@ -62,3 +62,10 @@ def test_volumes_are_voxels_times_voxel_volume() -> None:
     labels, count = ndimage.label(mask, CORNERS_TOUCH)
     expected = ndimage.sum_labels(mask, labels, range(1, count + 1)) * 2.5
     assert sorted(lesion_volumes_mm3(mask, 2.5)) == pytest.approx(sorted(expected))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 6, 1), (3, 3, 3), (1, 11, 10)])
+def test_boxes_as_full_of_lesions_as_can_be(shape: tuple[int, int, int]) -> None:
+    mask = np.zeros(shape, bool)
+    mask[::2, ::2, ::2] = True
+    assert label_lesions(mask)[1] == ndimage.label(mask, CORNERS_TOUCH)[1]

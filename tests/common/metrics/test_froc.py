@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from common.metrics.detection import match_lesions
-from common.metrics.froc import FrocPoint, area_under_froc, froc, sensitivity_at
+from common.metrics.froc import FrocPoint, area_under_froc, count_masks, count_scan, froc, sensitivity_at
 from tests.common.metrics.masks import blob_pair
 
 
@@ -35,3 +35,29 @@ def test_without_lesions_and_refusals() -> None:
         froc([(empty, empty)], (0.0,))
     with pytest.raises(ValueError, match="no scan"):
         froc([])
+
+
+def test_masks_that_touch_both_lesions_one_and_none() -> None:
+    reference = np.zeros((9, 5, 5), bool)
+    reference[1:3, 1, 1] = reference[6:8, 3, 3] = True
+    both, one, wild = (np.zeros_like(reference) for _ in range(3))
+    both[2, 1, 1] = both[7, 3, 3] = one[1, 1, 1] = wild[4, 4, 0] = True
+    counts = count_masks([both, one, wild, np.zeros_like(reference)], reference)
+    assert counts.found.astype(int).tolist() == [[1, 1], [1, 0], [0, 0], [0, 0]]
+    assert counts.false_positives.tolist() == [0, 0, 1, 0]
+    assert counts.reference_voxels.tolist() == [2, 2]
+
+
+def test_a_threshold_marks_the_voxels_that_reach_it() -> None:
+    probability, reference = np.zeros((3, 3, 7), np.float32), np.zeros((3, 3, 7), np.uint8)
+    reference[1, 1, 1] = 1
+    probability[1, 1, 1], probability[1, 1, 4], probability[1, 1, 6] = 0.5, 0.9, 0.2
+    counts = count_scan(probability, reference, (0.2, 0.5, 0.6, 0.95))
+    assert counts.found[:, 0].tolist() == [True, True, False, False]
+    assert counts.false_positives.tolist() == [2, 1, 1, 0]
+
+
+def test_a_blob_over_everything_is_no_sensitivity_without_false_positives() -> None:
+    curve = [FrocPoint(0.1, 1.0, 0.0), FrocPoint(0.5, 0.8, 3.0), FrocPoint(0.9, 0.4, 0.5)]
+    assert sensitivity_at(curve, 1.0) == 0.4
+    assert sensitivity_at(curve, 3.0) == 1.0

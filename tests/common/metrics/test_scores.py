@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,14 @@ def test_summary_pools_lesions_and_averages_cases() -> None:
     assert [bands[band].lesions for band in VOLUME_BANDS] == [3, 2, 1]
 
 
+def test_lesionwise_scores_are_averaged_over_the_cases_that_have_them() -> None:
+    scored = [replace(case("a", 0.8, [], 0, 0), lesionwise_dice=0.2, lesionwise_hd95_mm=374.0)]
+    scored += [replace(scored[0], exam="b", lesionwise_dice=0.6, lesionwise_hd95_mm=6.0), case("c", 0.1, [], 0, 0)]
+    summary = summarise(scored)
+    assert [summary.lesionwise_dice, summary.lesionwise_hd95_mm] == pytest.approx([0.4, 190.0])
+    assert [CaseScores.from_dict(score.to_dict()) for score in scored] == scored
+
+
 def test_a_score_without_cases_or_lesions_is_null() -> None:
     nothing = summarise([])
     assert json.loads(json.dumps(nothing.to_dict())) == {
@@ -53,6 +62,8 @@ def test_a_score_without_cases_or_lesions_is_null() -> None:
         "lesion_sensitivity": None,
         "lesion_precision": None,
         "fp_per_scan": None,
+        "lesionwise_dice": None,
+        "lesionwise_hd95": None,
         "sensitivity_by_volume": {
             band: {"value": None, "lesions": 0} for band in ("under_27", "27_to_275", "over_275")
         },

@@ -86,6 +86,16 @@ def test_planned_strides_and_kernels_keep_the_size_of_the_input(name: NetworkNam
     assert model.eval()(torch.zeros(1, 2, 4, 16, 8)).shape == (1, 3, 4, 16, 8)
 
 
+@pytest.mark.parametrize(
+    ("name", "upwards"), [("unet", "upsamples.{}.conv_block.conv2"), ("unet_resenc", "decoder.{}")]
+)
+def test_a_stage_has_its_own_kernel_on_the_way_up(name: NetworkName, upwards: str) -> None:
+    kernels = ((1, 3, 3), (3, 3, 1), (3, 1, 3), (3, 3, 3))  # nnU-Net's decoder takes those of the first three
+    model = build_model(ModelSpec(name=name, channels=(4, 4, 4, 8), kernel_sizes=kernels), 2, 3, seed=0)
+    found = [tuple(model.get_parameter(f"{upwards.format(stage)}.conv.weight").shape[2:]) for stage in range(3)]
+    assert found == [kernels[2], kernels[1], kernels[0]]
+
+
 @pytest.mark.parametrize("name", ["resnet34_unet", "vnet", "segresnet", "deepmedic", "cnn", "fcn"])
 def test_dropout_draws_in_training_only(name: NetworkName) -> None:
     model = build_model(SMALL[name], 2, 2, seed=0)

@@ -9,6 +9,8 @@ from common.label_meanings import Meanings
 LOSSES = ("dice_ce", "dice_bce", "dice_focal", "tversky", "blob", "size_weighted_dice")
 BINARY: Meanings = ((0, 2), (1,), (2,), (3,), (1, 3))
 """Of a site that drew classes 1 and 3 as one, index 4, and left class 2 out."""
+TUMOUR = frozenset({1, 3})
+"""Core and rim; class 2 is oedema."""
 
 
 def noise(classes: int, samples: int = 3) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,7 @@ import torch
 
 from common.model.losses import build_loss, level_weights
 from common.training_spec import TrainingSpec
-from tests.common.model.losses.examples import BINARY, LOSSES, noise
+from tests.common.model.losses.examples import BINARY, LOSSES, TUMOUR, noise
 
 
 def spec(name: str) -> TrainingSpec:
@@ -36,7 +36,7 @@ def test_gradients_are_finite_without_a_lesion_and_with_extreme_logits(name: str
     label[0] = 0
     for each, meanings in ((label, ()), (torch.where(label == 0, 0, 4), (BINARY,) * 3)):
         extreme = (scale * logits).requires_grad_()
-        build_loss(spec(name))(extreme, each, meanings).sum().backward()  # type: ignore[no-untyped-call]
+        build_loss(spec(name), TUMOUR)(extreme, each, meanings).sum().backward()  # type: ignore[no-untyped-call]
         assert extreme.grad is not None and extreme.grad.isfinite().all() and extreme.grad.abs().max() > 0.0
 
 

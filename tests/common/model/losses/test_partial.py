@@ -6,7 +6,7 @@ import torch
 from common.model.losses import build_loss
 from common.model.losses.target import log_probabilities, make_target
 from common.training_spec import TrainingSpec
-from tests.common.model.losses.examples import BINARY, LOSSES, noise
+from tests.common.model.losses.examples import BINARY, LOSSES, TUMOUR, noise
 
 
 def spec(name: str) -> TrainingSpec:
@@ -20,7 +20,7 @@ def binary_of(label: torch.Tensor) -> torch.Tensor:
 
 def test_probabilities_of_a_set_are_summed() -> None:
     logits, label = noise(4, samples=2)
-    target = make_target(torch.stack([label[0], binary_of(label[1])]), 4, ((), BINARY), with_lesions=False)
+    target = make_target(torch.stack([label[0], binary_of(label[1])]), 4, ((), BINARY))
     probability, plain = log_probabilities(logits, target).exp(), torch.softmax(logits, 1)
     torch.testing.assert_close(probability[0], plain[0])
     for classes in ((0, 2), (1, 3)):
@@ -35,7 +35,8 @@ def test_a_binary_sites_loss_is_that_of_a_binary_model_with_the_summed_probabili
     logits, label = noise(4)
     merged = torch.stack([torch.logsumexp(logits[:, pair], dim=1) for pair in ([0, 2], [1, 3])], dim=1)
     expected = build_loss(spec(name))(merged, (binary_of(label) == 4).long())
-    torch.testing.assert_close(build_loss(spec(name))(logits, binary_of(label), (BINARY,) * 3), expected)
+    loss = build_loss(spec(name), TUMOUR)
+    torch.testing.assert_close(loss(logits, binary_of(label), (BINARY,) * 3), expected)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -52,7 +53,7 @@ def test_binary_labels_say_nothing_about_what_is_in_a_set(name: str) -> None:
         ],
         dim=1,
     ).log()
-    loss, meanings = build_loss(spec(name)), (BINARY,) * 3
+    loss, meanings = build_loss(spec(name), TUMOUR), (BINARY,) * 3
     torch.testing.assert_close(
         loss(moved, binary_of(label), meanings), loss(logits, binary_of(label), meanings), rtol=1e-5, atol=1e-6
     )
@@ -62,7 +63,7 @@ def test_binary_labels_say_nothing_about_what_is_in_a_set(name: str) -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_neighbours_of_another_kind_change_nothing(name: str) -> None:
     logits, label = noise(4, samples=2)
-    loss = build_loss(spec(name))
+    loss = build_loss(spec(name), TUMOUR)
     mixed = loss(logits, torch.stack([label[0], binary_of(label[1])]), ((), BINARY))
     alone = [loss(logits[:1], label[:1]), loss(logits[1:], binary_of(label[1:]), (BINARY,))]
     torch.testing.assert_close(mixed, torch.cat(alone), rtol=1e-6, atol=1e-6)
@@ -72,7 +73,7 @@ def test_neighbours_of_another_kind_change_nothing(name: str) -> None:
 def test_meanings_that_merge_nothing_are_plain_classes(name: str) -> None:
     logits, label = noise(4)
     plain = ((0,), (1,), (2,), (3,))
-    loss = build_loss(spec(name))
+    loss = build_loss(spec(name), TUMOUR)
     torch.testing.assert_close(loss(logits, label, (plain,) * 3), loss(logits, label), rtol=1e-6, atol=1e-6)
 
 

@@ -65,3 +65,9 @@ def test_the_residual_encoder_begins_as_nnunet_does() -> None:
     assert biases and not any(value.any() for value in biases)
     weight = dict(model.named_parameters())["encoder.1.1.first.conv.weight"]  # 32 x 27 inputs
     assert weight.std().item() == pytest.approx((2 / (1 + 0.01**2) / (32 * 27)) ** 0.5, rel=0.02)
+    last_norms = [value for key, value in model.named_parameters() if ".second.adn.N." in key]
+    assert len(last_norms) == 2 * (1 + 3 + 4) and not any(value.any() for value in last_norms)
+    image = torch.randn(1, 16, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        model.get_submodule("encoder.0.0")(image), torch.nn.functional.leaky_relu(image, 0.01)
+    )
