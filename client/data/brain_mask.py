@@ -53,7 +53,8 @@ def stripped_mask(content: Mask, grid: Grid) -> Mask | None:
 
     A whole head on a zeroed background measures 4 litres and more, a brain 1 to 2.1; the limit is 2.5.
     """
-    holes = cc3d.connected_components(~content, connectivity=6)
+    empty = (~content).view(np.uint8)  # cc3d 4.1.1 can make too little room for dense masks of type bool
+    holes = cc3d.connected_components(empty, connectivity=6)
     outer = np.unique(np.concatenate([face.ravel() for axis in range(3) for face in _faces(holes, axis)]))
     reaches_border = np.zeros(int(holes.max()) + 1, dtype=bool)
     reaches_border[outer] = True

@@ -8,7 +8,6 @@ values are held constant, beyond them there is nothing.
 from collections.abc import Set
 from typing import Any
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 from nibabel.affines import apply_affine
@@ -17,6 +16,7 @@ from scipy import ndimage
 from client.data.case import Grid
 from client.data.grids import as_triple, corners_of, sub_grid
 from client.data.label_table import where_any
+from common.metrics.detection import label_lesions
 
 Floats = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -111,7 +111,7 @@ def resample_labels(
     values = classes[tuple(found.T)]
     for counted in _kinds_of_lesion(values, tumour):
         own = where_any(values, counted)
-        lesions = cc3d.connected_components(where_any(classes, counted), connectivity=26)[tuple(found[own].T)]
+        lesions = label_lesions(where_any(classes, counted))[0][tuple(found[own].T)]
         _keep_every_lesion(lesions, values[own], apply_affine(to_target, found[own]), counted, result)
     return result
 
