@@ -13,6 +13,10 @@ MEASURES = {
     "lesion_precision": "Lesion precision",
     "fp_per_scan": "False positives per scan",
 }
+LESIONWISE = {  # by the rule of BraTS 2023 and 2024
+    "lesionwise_dice": "Lesion-wise Dice",
+    "lesionwise_hd95": "Lesion-wise HD95, mm",
+}
 UNKNOWN = Interval(None, None, None, 0)
 
 

@@ -10,7 +10,16 @@ from simulation.report.content import SliceExample
 from simulation.report.figures import draw_bands, draw_intervals, draw_volumes
 from simulation.report.markup import NONE, escape, number, percent, rate, signed, span, table, with_span
 from simulation.report.pictures import slice_panels
-from simulation.report.reading import ARM_NAMES, MEASURES, arm_interval, arms_of, comparison, dice_at, sites_of
+from simulation.report.reading import (
+    ARM_NAMES,
+    LESIONWISE,
+    MEASURES,
+    arm_interval,
+    arms_of,
+    comparison,
+    dice_at,
+    sites_of,
+)
 
 _ROOMY = 10  # columns of the cross-site matrix that fit a page at full size
 BAND_NAMES = {"under_27": "under 27 mm³", "27_to_275": "27 to 275 mm³", "over_275": "over 275 mm³"}
@@ -37,7 +46,7 @@ def render_arms(result: Mapping[str, Any]) -> str:
     )
     rows = [
         [title, *(with_span(arm_interval(result, arm, name), _writer(name)) for arm in arms)]
-        for name, title in MEASURES.items()
+        for name, title in {**MEASURES, **_known(result, LESIONWISE)}.items()
     ]
     head = ["on all test cases", *(escape(ARM_NAMES[arm]) for arm in arms)]
     return f'<div class="charts pairs">{charts}</div>' + table(head, rows) + _comparison_table(result)
@@ -55,8 +64,18 @@ def _comparison_table(result: Mapping[str, Any]) -> str:
     return table(["paired over patients", *MEASURES.values()], rows)
 
 
+def _known(result: Mapping[str, Any], measures: Mapping[str, str]) -> dict[str, str]:
+    """Those that an arm has a value of; older results have none of some."""
+    arms = arms_of(result)
+    return {
+        name: title
+        for name, title in measures.items()
+        if any(arm_interval(result, arm, name).estimate is not None for arm in arms)
+    }
+
+
 def _writer(measure: str) -> Callable[[float | None], str]:
-    return rate if measure == "fp_per_scan" else number
+    return rate if measure in ("fp_per_scan", "lesionwise_hd95") else number
 
 
 def render_hospitals(result: Mapping[str, Any]) -> str:

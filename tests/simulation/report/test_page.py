@@ -97,6 +97,18 @@ def test_page_says_what_it_must(page: str, content: ReportContent) -> None:
     assert f"{content.result['arms']['local']['cross_site']['north']['west']:.2f}" in text
 
 
+def test_lesionwise_scores_have_rows_where_the_result_has_them(content: ReportContent) -> None:
+    assert "Lesion-wise" not in render_report(content)
+    arms = content.result["arms"]
+    intervals = {**arms["federated"]["intervals"]}
+    intervals["lesionwise_dice"] = {"estimate": 0.4321, "low": 0.3, "high": 0.5, "units": 7}
+    intervals["lesionwise_hd95"] = {"estimate": 87.65, "low": 60.0, "high": 99.0, "units": 7}
+    scored = {"federated": {**arms["federated"], "intervals": intervals}}
+    text = render_report(replace(content, result={**content.result, "arms": {**arms, **scored}}))
+    assert text.count("Lesion-wise") == 2
+    assert "0.432" in text and "87.65" in text
+
+
 def test_everything_from_outside_is_escaped(content: ReportContent) -> None:
     evil = '<script>alert("x")</script>'
     score = CaseScores("p", evil, evil, 0.5, (), 0, 0)
