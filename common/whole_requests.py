@@ -18,7 +18,7 @@ class WholeRequests(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep what came; uvicorn's `on_message_complete` tells the application."""
-        if self.cycle.response_complete:
+        if (self.parser.should_upgrade() and self._should_upgrade()) or self.cycle.response_complete:
             return
         self.cycle.body += body
         if len(self.cycle.body) > WHOLE_UP_TO_BYTES:
