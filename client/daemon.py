@@ -45,7 +45,6 @@ STOPPING_S = DRAIN_S + DELIVERY_S + 10.0  # systemd's TimeoutStopSec must be lon
 _POLL_S = 0.2
 _LOOK_AT_LOG_S = 1.0
 _LOOK_FOR_KEYS_S = 10.0
-_STARTED_WITHIN_S = 30.0  # by then what a new SuperNode says stands in the log, below what the one before said
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -161,7 +160,7 @@ class _Watch:
         self._words = ""
         self._freed_of = ""
         self._node_pids: list[int] = []
-        self._node_since_s = 0.0
+        self._node_has_spoken = False
         self._log_due_s = time.monotonic()
         self._keys_due_s = self._log_due_s + _LOOK_FOR_KEYS_S
 
@@ -206,10 +205,13 @@ class _Watch:
         self._look_for_mute_node(standing.mute)
 
     def _look_for_mute_node(self, is_mute: bool) -> None:
-        now_s, pids = time.monotonic(), self._pids_of(supernode.NAME)
+        """Start a mute one anew; until a new one has spoken, the log's last words are those of the one before."""
+        pids = self._pids_of(supernode.NAME)
         if pids != self._node_pids:
-            self._node_pids, self._node_since_s = pids, now_s
-        elif is_mute and pids and now_s - self._node_since_s > _STARTED_WITHIN_S:
+            self._node_pids, self._node_has_spoken = pids, False
+        elif not is_mute:
+            self._node_has_spoken = True
+        elif pids and self._node_has_spoken:
             log.warning("the SuperNode no longer says that it is alive; it is started anew")
             self._replace_node(self.keys)
 

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from importlib.metadata import entry_points
+from types import TracebackType
 
 from common.whole_requests import hand_over_whole
 
@@ -20,22 +21,35 @@ LOOP_ENDED = 70
 def main() -> None:
     """Run the command with our arguments; never returns."""
     hand_over_whole()
-    threading.excepthook = _end_with_thread
+    sys.excepthook, threading.excepthook = _end_with_loop, _end_with_thread
     (command,) = entry_points(group="console_scripts", name=COMMAND)
     sys.argv[0] = COMMAND
     command.load()()
     _end()
 
 
+def _end_with_loop(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Python itself would wait for the threads after an error, for ever."""
+    try:
+        sys.__excepthook__(kind, error, trace)
+    finally:
+        _end()
+
+
 def _end_with_thread(what: threading.ExceptHookArgs) -> None:
-    threading.__excepthook__(what)
-    _end()
+    try:
+        threading.__excepthook__(what)
+    finally:
+        _end()
 
 
 def _end() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(LOOP_ENDED)
+    """End now; on a full disk without the last words, which cannot be written then."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(LOOP_ENDED)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from common.passphrase import passphrase_for
 from common.plan import Plan
 from server.approvals import Approvals
 from server.federation import open_federation
-from server.flower_link import FlowerLink
+from server.flower_link import FlowerLink, Messages
 from server.plans import KeptPlan, pick_plan
 from server.provisioning import ServerFolder, open_server
 from server.records import RoundRecord, RunStatus
@@ -30,8 +30,11 @@ from server.releasing import sealed_release
 from server.rounds import run_federation
 from server.run_folder import RunFolder, RunProgress
 from server.signed_in import signed_in
+from server.superlink import flower_folder
+from server.whole_answers import WholeAnswers
 
 FOLDER_VARIABLE = "FEDMETS_SERVER_DIR"
+Nodes = Callable[[], Mapping[str, int]]  # the node that each site is signed in with now
 LOG_FORMAT = "%(asctime)s %(message)s"
 log = logging.getLogger("fedmets")
 app = ServerApp()
@@ -48,20 +51,23 @@ def main(grid: Grid, context: Context) -> None:
     kept = pick_plan(folder, str(context.run_config["plan"]))
     run = RunFolder(folder, kept.body.plan_id)
     run.make()
+    answers = WholeAnswers(grid, flower_folder(folder).database)
+    nodes = _node_finder(grid, folder)
     if context.run_config["mode"] == "release":
-        _offer_release(grid, folder, kept, run)
+        _offer_release(answers, nodes, folder, kept, run)
         return
     with exclusive(run.path, wait_s=10.0):
-        _Run(grid, folder, kept, run, context).train()
+        _Run(answers, nodes, folder, kept, run, context).train()
 
 
 class _Run:
     """One process's work on a run."""
 
-    def __init__(self, grid: Grid, folder: ServerFolder, kept: KeptPlan, run: RunFolder, context: Context) -> None:
-        self._grid, self._folder, self._kept, self._run = grid, folder, kept, run
+    def __init__(
+        self, grid: Messages, nodes: Nodes, folder: ServerFolder, kept: KeptPlan, run: RunFolder, context: Context
+    ) -> None:
+        self._grid, self._nodes, self._folder, self._kept, self._run = grid, nodes, folder, kept, run
         self._approval_deadline_s = float(str(context.run_config["approval_deadline_s"]))
-        self._nodes = _node_finder(grid, folder)
         now, before = _now(), run.progress()
         self._progress = RunProgress(
             phase="proposing",
@@ -122,14 +128,13 @@ class _Run:
         self._progress = self._run.write(self._progress.model_copy(update=changes), _now())
 
 
-def _offer_release(grid: Grid, folder: ServerFolder, kept: KeptPlan, run: RunFolder) -> None:
+def _offer_release(grid: Messages, nodes: Nodes, folder: ServerFolder, kept: KeptPlan, run: RunFolder) -> None:
     """Send the signed model to the plan's sites that are signed in; each keeps it for its fetch."""
     message = sealed_release(folder, kept, run, _identity(folder), _now())
 
     def say(site: str, standing: str) -> None:
         log.info("release at site %s: %s", site, standing)
 
-    nodes = _node_finder(grid, folder)
     asking = Approvals(grid, message, kept.plan, nodes, folder, _now, say)
     asking.ask(kept.plan.federation.deadline_s)
 
@@ -139,7 +144,7 @@ def _identity(folder: ServerFolder) -> IdentityKey:
     return folder.identity(passphrase_for(keys.identity_key, None))
 
 
-def _node_finder(grid: Grid, folder: ServerFolder) -> Callable[[], Mapping[str, int]]:
+def _node_finder(grid: Grid, folder: ServerFolder) -> Nodes:
     return lambda: signed_in(grid.get_nodes(), folder, _now())
 
 

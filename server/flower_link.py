@@ -157,8 +157,8 @@ def answers_to(
 ) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
     """Yield (site, answer) as they come, until `end_s` on the monotonic clock.
 
-    Answers are fetched by two threads: fetching one whose upload is still going on blocks, and a slow line must
-    hold up neither the others nor the deadline.
+    Answers are fetched by two threads: a slow line must hold up neither the others nor the deadline. (That one
+    which is still being uploaded is not begun with is server/whole_answers.py's part.)
     """
     for site, message_id in sent.items():
         if message_id is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.durable import storage_errors, write_durably
-from common.errors import FedmetsError
+from common.errors import FedmetsError, UserError
 from server.bundle import write_bundle
 from server.local_objects import read_from_disk
 from server.provisioning import ServerFolder, open_server
@@ -30,8 +30,17 @@ Install = Callable[..., Any]
 
 
 def put_on_path(folder: ServerFolder) -> Path:
-    """Write DIR/flower/bin, whose flwr-serverapp starts this module, and return it; raises StorageError."""
+    """Write DIR/flower/bin, whose flwr-serverapp starts this module, and return it.
+
+    Raises:
+        UserError: the folder's path cannot stand on a PATH: Flower's own command would be found instead.
+        StorageError: the folder cannot be written.
+    """
     place = flower_folder(folder).path / "bin"
+    if os.pathsep in str(place):
+        raise UserError(
+            f"{folder.path.resolve()}: a path with '{os.pathsep}' cannot stand on PATH; move the folder"
+        )
     scripts = {
         name: f"#!/bin/sh\necho '{name} is not for this aggregator' >&2\nexit 1\n" for name in OTHER_COMMANDS
     }

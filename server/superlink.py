@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from common.allocation import for_carrying
 from common.chunks import CHUNKS
@@ -127,7 +128,7 @@ def superlink_program(folder: ServerFolder, port: int, environment: Mapping[str,
         "--ssl-ca-certfile": str(folder.authority_certificate.resolve()),
         "--ssl-certfile": str(keys.tls_certificate.resolve()),
         "--ssl-keyfile": str(keys.tls_key.resolve()),
-        "--database": str(flower.database),
+        "--database": f"sqlite:///{quote(os.fsencode(flower.database))}",  # a bare path with % or ? names another
         "--isolation": "process",
     }
     argv = [sys.executable, "-P", "-m", "server.superlink_main"]

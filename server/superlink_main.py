@@ -1,8 +1,9 @@
-"""flower-superlink as installed, with three settings that its own options do not name.
+"""flower-superlink as installed, with settings that its own options do not name.
 
 SQLite as Debian builds it writes zeros over whatever is deleted: each update would be written twice. And Python's
 collector of cycles is made to look less often through the many small objects of SuperLink's routes and tables.
-Requests are handed to its application whole (common/whole_requests.py). None of it changes anything of Flower's.
+Requests are handed to its application whole (common/whole_requests.py). And a piece of an answer that is sent
+again, since the line broke before the first time was confirmed, is taken (server/push_again.py).
 """
 
 import gc
@@ -14,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from common.whole_requests import hand_over_whole
+from server.push_again import take_again
 
 COMMAND = "flower-superlink"
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -31,6 +33,7 @@ def tune() -> None:
     event.listen(Engine, "connect", _leave_deleted)
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     hand_over_whole()
+    take_again()
 
 
 def main() -> None:

@@ -118,6 +118,7 @@ def run_up(
 
     Raises:
         OutputError: it is up already.
+        UserError: the folder's path has a colon.
         FedmetsError: a program or the bundle is not there as it should be.
         StorageError: the folder cannot be written.
     """

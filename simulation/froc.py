@@ -1,4 +1,4 @@
-"""The FROC curve of an arm as result.json holds it: by threshold in columns, with every exam's own counts."""
+"""The FROC curve of an arm as result.json holds it: by threshold in columns; no exam is named."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,6 @@ def describe_froc(by_model: Mapping[str, Sequence[ExamCurve]], seed: int) -> dic
             for limit, by_group in curve.sensitivity_at.items()
         },
         "voxel_auc": curve.voxel_auc.to_dict(),
-        "exams": {name: [exam.to_dict() for exam in exams] for name, exams in by_model.items()},
     }
 
 

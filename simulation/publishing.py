@@ -8,6 +8,8 @@ and its `metrics.json` hold what this module lets through.
 - Scores: of all test patients together, or none when they are fewer than five.
 - Groups of patients: as the table of subgroups suppresses them; a hidden group is not named either, since that a
   cohort has one patient with a rare primary cancer may be enough to know who it is.
+- Lesion-wise Dice and HD95 are means over lesions, found, missed and invented: only where what counts lesions may
+  be shown. A case without a lesion has 0 or 374 mm, so that the rest of a sum over 374 is that of the others.
 - Lesions by size: by the number of patients who have a lesion of that size.
 - The FROC curve: sensitivity at set numbers of false positives over all lesions and the mean voxel AUC, only
   where what counts lesions may be shown.
@@ -25,8 +27,8 @@ from simulation.arms import Scores
 from simulation.result import Judged
 from simulation.size_classes import ShownSizes, shown_sizes
 
-_MEASURES = ("dice", "lesionwise_dice", "lesionwise_hd95", "fp_per_scan")
-_OF_LESIONS = ("lesion_sensitivity", "lesion_precision", "lesions")
+_MEASURES = ("dice", "fp_per_scan")
+_OF_LESIONS = ("lesion_sensitivity", "lesion_precision", "lesions", "lesionwise_dice", "lesionwise_hd95")
 
 
 @dataclass(frozen=True, slots=True)

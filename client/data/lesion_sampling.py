@@ -9,13 +9,13 @@ formula is not at hand: the weight is this project's own.
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 
 from client.data.case import PreparedCase
 from client.data.label_table import where_any
 from common.label_meanings import indices_within
+from common.metrics.detection import label_lesions
 from common.plan import TrainingSpec
 
 
@@ -87,9 +87,8 @@ def number_lesions(
     if not len(voxels):
         return np.zeros(0, np.int32)
     low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
-    box = np.ascontiguousarray(label[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
-    counted = where_any(box, tumour).astype(np.uint8)
-    found = cc3d.connected_components(counted, connectivity=26, out_dtype=np.uint32)
+    box = label[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    found, _ = label_lesions(where_any(box, tumour))
     return np.asarray(found[tuple((voxels - low).T)], dtype=np.int32)
 
 

@@ -8,6 +8,8 @@ from scipy import stats
 
 from common.metrics.intervals import LEVEL, Interval
 
+_ROUNDING = 1e-12
+
 
 def concordance(first: Sequence[float], second: Sequence[float]) -> Interval:
     """Lin's concordance correlation coefficient with its asymptotic interval.
@@ -17,7 +19,8 @@ def concordance(first: Sequence[float], second: Sequence[float]) -> Interval:
     is symmetric on the scale of Fisher's z.
 
     Edge cases: fewer than two pairs, or neither list varies and both are equal: estimate None. Fewer than four
-    pairs, no correlation at all (the variance has it in its denominator) or perfect agreement: no interval.
+    pairs, no correlation at all (the variance has it in its denominator), perfect agreement, or perfect
+    correlation about one mean (the variance is 0, or just below by rounding): no interval.
 
     Args:
         first: one value a subject, such as lesion volumes in mm3; the subjects are taken to be independent.
@@ -38,12 +41,13 @@ def concordance(first: Sequence[float], second: Sequence[float]) -> Interval:
         return Interval(None, None, None, count)
     together = float(((x - x.mean()) * (y - y.mean())).mean())
     estimate = 2.0 * together / total
-    if count < 4 or together == 0.0 or 1.0 - abs(estimate) < 1e-12:
+    if count < 4 or together == 0.0 or 1.0 - abs(estimate) < _ROUNDING:
         return Interval(estimate, None, None, count)
     correlation = together / math.sqrt(spread_x * spread_y)
-    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(
-        _z_variance(estimate, correlation, shift**2 / math.sqrt(spread_x * spread_y), count)
-    )
+    variance = _z_variance(estimate, correlation, shift**2 / math.sqrt(spread_x * spread_y), count)
+    if variance < _ROUNDING:
+        return Interval(estimate, None, None, count)
+    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(variance)
     centre = math.atanh(estimate)
     return Interval(estimate, math.tanh(centre - half), math.tanh(centre + half), count)
 

@@ -63,6 +63,18 @@ def test_counts_are_the_scores_at_every_threshold(clean_up: dict[str, Any], tumo
     assert len(set(curve.false_positives)) > 2
 
 
+def test_a_margin_reaches_beyond_the_box_of_what_is_marked() -> None:
+    """A mark of one voxel by the brain's border, 2 mm inside, is taken away by a margin of 2.5 mm."""
+    brain, probabilities = np.zeros(SHAPE, np.uint8), np.zeros((3, *SHAPE), np.float32)
+    brain[3:18] = 1
+    probabilities[2, 4, 8, 8] = probabilities[2, 10, 8, 8] = 0.995
+    case = case_of("c", np.zeros((1, *SHAPE), np.float32), np.zeros(SHAPE, np.uint8), brain)
+    near, alone = probabilities.copy(), {"outside_brain": "lesions", "brain_margin_mm": 2.5}
+    near[2, 10, 8, 8] = 0.0
+    assert set(curve_of_exam(near, case, "a", plan(alone)).false_positives) == {0}
+    assert set(curve_of_exam(probabilities, case, "a", plan(alone)).false_positives) == {1}
+
+
 def test_the_probability_marks_what_the_mask_marks() -> None:
     _, probabilities = drawn_case(5)
     own = plan({}, "netc", "et")

@@ -150,6 +150,23 @@ def test_a_thread_that_ends_by_an_error_ends_the_process_and_says_why() -> None:
     assert "ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("end", ["return", "1 / 0", "threading.Thread(target=lambda: 1 / 0).start(); waits()"])
+def test_however_it_ends_no_thread_and_no_full_disk_keep_it_alive(end: str, full: bool) -> None:
+    script = (
+        "import sys, threading, types, client.supernode_main as m\n"
+        "waits = threading.Event().wait\n"
+        "def loop():\n"
+        "    threading.Thread(target=waits).start()\n"
+        f"    sys.stdout, sys.stderr = 2 * [open('/dev/{'full' if full else 'null'}', 'w')]\n"
+        "    sys.stdout.write('last words')\n"
+        f"    {end}\n"
+        "m.entry_points = lambda **of: (types.SimpleNamespace(load=lambda: loop),)\n"
+        "m.main()"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == LOOP_ENDED
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that other users can pass through, as pytest's own are not."""

@@ -23,7 +23,6 @@ FROC = {
     "fp_per_scan": {"estimate": [float], "low": list, "high": list},
     "sensitivity_at": {limit: {"all": INTERVAL, "over_275": INTERVAL} for limit in "124"},
     "voxel_auc": INTERVAL,
-    "exams": dict,
 }
 SECONDS = dict.fromkeys(("prepare", "train", "evaluate", "aggregate", "other", "total"), float)
 

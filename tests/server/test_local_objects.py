@@ -11,7 +11,7 @@ from flwr.app import Array
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 
-from server.local_objects import GRID, MAKER, awaited, disk_first
+from server.local_objects import GRID, MAKER, awaited, disk_first, read_from_disk
 
 RUN = 7
 pytestmark = pytest.mark.filterwarnings("ignore:No path_separator:DeprecationWarning")  # Flower's migrations
@@ -55,6 +55,19 @@ def test_superlink_is_asked_for_what_is_not_there(store: SqlObjectStore, tmp_pat
     assert pull("0" * 64) == b"superlink 0000"
     assert disk_first(make, tmp_path / "none.db")(asked_of="superlink")("1" * 64) == b"superlink 1111"  # type: ignore[arg-type]
     assert not (tmp_path / "none.db").exists()
+
+
+def test_from_then_on_flowers_grid_does_not_ask_superlink(
+    store: SqlObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = importlib.import_module(GRID)
+    monkeypatch.setattr(grid, MAKER, getattr(grid, MAKER))  # put back at the end
+    read_from_disk(tmp_path / "state.db")
+    name, content = piece(5)
+    store.preregister(RUN, ObjectTree(object_id=name))
+    store.put(name, content)
+    pull = getattr(grid, MAKER)(pull_object_protobuf=None, node=None, run_id=RUN)
+    assert pull(name) == content
 
 
 def test_the_name_in_flowers_grid_and_its_arguments_are_still_the_same() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import FedmetsError
+from common.errors import FedmetsError, UserError
 from server.serverapp_main import COMMAND, only_ours, put_on_path
 from server.superlink import flower_environment
 from tests.trust import make_lab
@@ -38,6 +38,11 @@ def test_superexec_finds_the_guard_before_flowers_own_command(tmp_path: Path) ->
     assert Path(found.stdout.strip()).parent == place.resolve()
     helped = subprocess.run([COMMAND, "--help"], capture_output=True, env=environment, timeout=60, check=True)
     assert b"Run a Flower ServerApp" in helped.stdout
+
+
+def test_a_folder_that_cannot_stand_on_a_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"fed:2026.*cannot stand on PATH"):
+        put_on_path(make_lab(tmp_path / "fed:2026").server)
 
 
 def test_nothing_else_that_superexec_could_start_is_started(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 
 from common.allocation import for_carrying
 from server.flower_cli import FlowerCli
@@ -48,7 +49,7 @@ def test_superlink_is_on_loopback_with_tls_and_knows_its_nodes(lab: Lab) -> None
         "--ssl-ca-certfile": str(fed / "authority" / "authority.crt"),
         "--ssl-certfile": str(fed / "server" / "0001" / "tls.crt"),
         "--ssl-keyfile": str(fed / "server" / "0001" / "tls.key"),
-        "--database": str(fed / "flower" / "state.db"),
+        "--database": f"sqlite:///{fed}/flower/state.db",
         "--isolation": "process",
     }
     assert (fed / "flower").stat().st_mode & 0o777 == 0o700
@@ -62,6 +63,17 @@ def test_a_new_database_has_large_pages_and_one_that_is_there_is_left_alone(lab:
     path.write_bytes(b"SuperLink's")
     prepare_database(lab.server)
     assert path.read_bytes() == b"SuperLink's"
+
+
+@pytest.mark.filterwarnings("ignore:No path_separator:DeprecationWarning")  # Flower's migrations
+@pytest.mark.parametrize("name", ["a%20b", "a?b#c", "é & ü"])
+def test_flower_opens_that_database_whatever_the_folder_is_called(tmp_path: Path, name: str) -> None:
+    server = make_lab(tmp_path / name).server
+    prepare_database(server)
+    store = SqlObjectStore(options(superlink_program(server, 18000, {}).argv[3:-2])["--database"])
+    assert "objects" in store.initialize()
+    with closing(sqlite3.connect(server.path / "flower" / "state.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM objects").fetchone() == (0,)
 
 
 def test_superexec_and_the_command_line_talk_to_that_superlink(lab: Lab) -> None:
@@ -114,6 +126,7 @@ def test_the_environment_is_quiet_and_finds_this_installation(
         "GLIBC_TUNABLES": for_carrying({})["GLIBC_TUNABLES"],
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "2",
         "FLWR_HOME": str(lab.server.path / "flower"),
         "FEDMETS_SERVER_DIR": str(lab.server.path),
         "FEDMETS_PASSPHRASE_FILE": str(tmp_path / "secret"),

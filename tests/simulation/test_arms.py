@@ -39,6 +39,18 @@ def test_lesionwise_scores_have_intervals_over_patients_and_stand_by_site() -> N
     assert local["lesionwise_dice"] == pytest.approx((0.3 + 0.1) / 2)
 
 
+def test_lesionwise_scores_are_means_over_exams_of_which_a_patient_may_have_two() -> None:
+    patients = {"p0": (0.2, 0.4), "p1": (0.9,)}
+    scores = tuple(
+        replace(make_scores("north", 0.5, patient), lesionwise_dice=value)
+        for patient, values in patients.items()
+        for value in values
+    )
+    interval = describe_arm(scores, SITES, seed=1)["intervals"]["lesionwise_dice"]
+    assert (interval["estimate"], interval["units"]) == (pytest.approx(0.5), 2)
+    assert (interval["low"], interval["high"]) == (pytest.approx(0.3), pytest.approx(0.9))
+
+
 def test_local_models_are_averaged_and_crossed() -> None:
     arm = describe_local({"north": NORTH_MODEL, "south": SOUTH_MODEL}, SITES, seed=1)
     assert arm["dice"] == pytest.approx((0.6 + 0.4) / 2)

@@ -1,14 +1,21 @@
 """Curves in result.json, in the report, and as much of them as may be handed on."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from common.metrics.froc import THRESHOLDS
+import numpy as np
+import pytest
+
+from common.metrics.exam_curve import exam_curve
+from common.metrics.froc import THRESHOLDS, ScanCounts
 from simulation.froc import describe_froc
 from simulation.model_card import model_card
 from simulation.publishing import public_arms
 from simulation.report.content import ReportContent
+from simulation.report.froc import render_froc
+from simulation.report.froc_figure import FrocLine
 from simulation.report.page import render_report
 from simulation.result import Judged, build_result, write_result
 from tests.common.metrics.curves import drawn_curves
@@ -28,12 +35,12 @@ def judged_with_curves(tests: dict[str, int] = TESTS) -> Judged:
     )
 
 
-def test_columns_follow_the_thresholds_and_every_exam_is_there() -> None:
+def test_columns_follow_the_thresholds_and_no_exam_is_named() -> None:
     found = describe_froc({"federated": drawn_curves(8, 1)}, 5)
     assert found is not None
     assert found["thresholds"] == list(THRESHOLDS)
     assert len(found["sensitivity"]["under_27"]["low"]) == len(found["fp_per_scan"]["high"]) == len(THRESHOLDS)
-    assert found["exams"]["federated"] == [curve.to_dict() for curve in drawn_curves(8, 1)]
+    assert "patient" not in json.dumps(found)
     assert found == describe_froc({"federated": drawn_curves(8, 1)}, 5)
     assert describe_froc({}, 5) is None
     assert describe_froc({"federated": ()}, 5) is None
@@ -42,7 +49,6 @@ def test_columns_follow_the_thresholds_and_every_exam_is_there() -> None:
 def test_the_local_arm_is_the_mean_over_its_models() -> None:
     local = build_result(judged_with_curves())["arms"]["local"]["froc"]
     alone = [describe_froc({"m": drawn_curves(8, place)}, 5) for place in (2, 3)]
-    assert sorted(local["exams"]) == ["local-north", "local-south"]
     for place, value in enumerate(local["fp_per_scan"]["estimate"]):
         assert value == sum(one["fp_per_scan"]["estimate"][place] for one in alone if one) / 2
 
@@ -80,6 +86,33 @@ def test_the_page_shows_the_arms_and_the_table_and_reads_results_without_curves(
     assert 'id="froc"' not in render_report(ReportContent("x", result, ""))
 
 
+def test_a_line_ends_where_marks_begin_to_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = build_result(judged_with_curves())
+    curve = result["arms"]["federated"]["froc"]
+    steps = len(THRESHOLDS)
+    curve["fp_per_scan"]["estimate"] = [0.0, 9.0, *(float(steps - place) / 2 for place in range(2, steps))]
+    curve["sensitivity"]["all"]["estimate"] = [1.0 - place / steps for place in range(steps)]
+    drawn: list[FrocLine] = []
+
+    def record(lines: Mapping[str, FrocLine], title: str, prefix: str) -> str:
+        drawn.append(lines["federated"])
+        return ""
+
+    monkeypatch.setattr("simulation.report.froc.draw_froc", record)
+    render_froc(result)
+    points = drawn[0].points
+    assert len(points) == steps - 1
+    assert points[0] == pytest.approx((0.5, 1 / steps)) and points[-1] == pytest.approx((9.0, 1 - 1 / steps))
+
+
+def test_lesions_of_one_size_alone_have_one_chart() -> None:
+    counts = ScanCounts(np.array([8]), np.ones((len(THRESHOLDS), 1), bool), np.zeros(len(THRESHOLDS), np.int64))
+    curves = tuple(exam_curve(counts, 1.0, 0.9, f"p{number}", f"e{number}", "north") for number in range(5))
+    result = build_result(replace(judged_with_curves(), curves={"federated": curves}))
+    section = render_froc(result)
+    assert section.count("<svg") == 1 and "all lesions" in section and "under 27" not in section
+
+
 def test_the_card_has_sensitivities_and_no_exam() -> None:
     judged = judged_with_curves()
     result = build_result(judged)
@@ -88,7 +121,7 @@ def test_the_card_has_sensitivities_and_no_exam() -> None:
     row = next(line for line in card.splitlines() if line.startswith("| sensitivity at 4 per scan"))
     assert f"{at['estimate']:.3f} ({at['low']:.3f} to {at['high']:.3f})" in row.split("|")[3]
     public = json.dumps(public_arms(result, judged.scores["federated"]))
-    assert '"exams"' not in public and "under_27" in public
+    assert "under_27" in public
     assert not any(site in public for site in SITES)
 
 

@@ -1,6 +1,7 @@
 """What of a run may be handed on: nothing from which a group of fewer than five patients follows."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,10 +70,15 @@ def test_hidden_sizes_are_hidden_in_every_arm_and_in_the_intervals() -> None:
 
 
 def test_what_counts_lesions_is_hidden_when_four_patients_have_one() -> None:
-    scores = make_scores_of({"north": 4}) + make_scores_of({"south": 9}, ())
+    scores = tuple(
+        replace(score, lesionwise_dice=0.5, lesionwise_hd95_mm=5.0)
+        for score in make_scores_of({"north": 4}) + make_scores_of({"south": 9}, ())
+    )
     judged = make_judged(scores)
     arm = public_arms(build_result(judged), scores)["federated"]
-    assert not {"lesions", "lesion_sensitivity", "lesion_precision"} & {*arm, *arm["intervals"]}
+    counting = {"lesions", "lesion_sensitivity", "lesion_precision", "lesionwise_dice", "lesionwise_hd95"}
+    assert not counting & {*arm, *arm["intervals"]}
+    assert arm["froc"] is None
     assert arm["dice"] is not None
 
 

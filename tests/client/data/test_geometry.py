@@ -155,6 +155,13 @@ def test_what_vanishes_whole_becomes_one_voxel_of_tumour() -> None:
     result = resample_labels(classes, fine, coarse, {1, 3})
     assert (np.argwhere(result).tolist(), result.max()) == ([[1, 1, 1]], 1)
     assert resample_labels(np.where(classes == 2, 2, 0).astype(np.uint8), fine, coarse, {1, 3}).max() == 2
+    beside = np.roll(classes, -1, axis=0)
+    beside[3, 5, 4], beside[4, 5, 4] = (
+        0,
+        1,
+    )  # core in another coarse voxel than its oedema, which lies a corner off
+    result = resample_labels(beside, fine, coarse, {1, 3})
+    assert (np.argwhere(result).tolist(), result.max()) == ([[1, 1, 1]], 1)
 
 
 @pytest.mark.parametrize("seed", range(4))

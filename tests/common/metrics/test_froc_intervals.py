@@ -35,6 +35,7 @@ def test_marking_nothing_is_always_allowed_and_blobs_that_run_together_do_not_co
     exams = [hand_made("a", (4, 4, 1), (0, 30, 6)), hand_made("b", (4, 4, 1), (0, 30, 6))]
     curve = froc_intervals([exams], np.random.default_rng(1))
     assert [curve.sensitivity_at[limit][EVERY_LESION].estimate for limit in (1, 2, 4)] == [0.0, 0.0, 0.0]
+    assert curve.sensitivity_at[1]["under_27"] == Interval(None, None, None, 2)  # no such lesion: not 0 of them
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])

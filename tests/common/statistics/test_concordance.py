@@ -44,3 +44,10 @@ def test_refuses_what_does_not_pair() -> None:
     assert concordance([3, 3, 3], [3, 3, 3]).estimate is None
     assert concordance([1], [1]).estimate is None
     assert concordance([1, 2, 3], [1, 2, 4]).low is None
+
+
+def test_perfect_correlation_about_one_mean_has_no_interval() -> None:
+    found = concordance([8.5, 8.5, 0.0, 0.0], [3.14901324, 3.14901324, 5.35098676, 5.35098676])
+    assert found.estimate == pytest.approx(-2 * 8.5 * 2.20197352 / (8.5**2 + 2.20197352**2))
+    assert (found.low, found.high) == (None, None)
+    assert concordance([1, 2, 3, 4], [1.75, 2.25, 2.75, 3.25]).low is None
