@@ -5,7 +5,7 @@ is as large as the model: two hospitals on slow lines would keep all others' ans
 What SuperLink has of an answer stands in its database, beside this process; so one on its way is left where it is.
 
 An answer of which nothing is known yet is asked for as ever, since SuperLink also says what became of a site that
-went away; and so is one whose upload stands still for so long that SuperLink gives it up, which it does when asked.
+went away. So is one whose upload stands still for so long that SuperLink gives it up, which it does when asked.
 """
 
 import sqlite3
