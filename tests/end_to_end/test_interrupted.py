@@ -41,7 +41,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path, undi
     run.wait_for("baselines 4/12")
     workers = run.children()
     code, stdout, stderr = run.end(interrupt_group)
-    assert (code, stdout) == (130, "")
+    assert (code, stdout) == (130, ""), stderr
     assert stderr.splitlines()[-1].startswith("fedmets-sim: interrupted; the same command goes on")
     assert "Traceback" not in stderr
     assert all_end(workers, timeout_s=30)
