@@ -108,7 +108,7 @@ def _encode_float16(vector: Vector) -> bytes:
 
 
 def _halves(values: Vector, scratch: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """The bits of each value as float16, half to even; numpy's own cast takes ten times as long on small values.
+    """The bits of each value as float16, half to even; numpy's own cast is slow on values that get small there.
 
     A value from 2^-14 up: half of what is cut off is added to its bits, a little less unless the last bit that is
     kept is odd, and the exponent's offset goes from 127 to 15. A smaller one: its sum with 0.5 is rounded by the
@@ -139,9 +139,7 @@ def _halves(values: Vector, scratch: npt.NDArray[np.int32]) -> npt.NDArray[np.in
 def _decode_float16(data: Buffer, size: int) -> Vector:
     out = np.empty(size, np.float32)
     received = np.frombuffer(data, "<u2")
-    for start in range(
-        0, size, _HALF_CHUNK
-    ):  # looked up: numpy's own cast takes five times as long on small values
+    for start in range(0, size, _HALF_CHUNK):  # looked up: numpy's own cast is slow on small values
         part = slice(start, start + _HALF_CHUNK)
         np.take(_HALVES, received[part], out=out[part], mode="clip")
     return out

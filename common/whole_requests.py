@@ -1,8 +1,8 @@
 """A request is handed to Flower's web application once it is whole, not in pieces of 64 KiB as they arrive.
 
 Every piece wakes the application and passes its nested layers, each of which starts and ends a task for it; the
-application itself waits for the last one before it does anything. A piece of a model of 8 MiB, handed over at
-once, costs one such passage in the place of a hundred.
+application itself waits for the last one before it does anything. A piece of a model, handed over at once, costs
+one such passage.
 
 The server is uvicorn, which Flower starts by itself: its table of protocols is where another can be named.
 """
