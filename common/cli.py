@@ -24,6 +24,7 @@ import click
 import typer
 
 from common.errors import FedmetsError
+from common.interrupts import interrupts_not_lost
 from common.packages import check_packages
 
 FAILED = 1
@@ -55,7 +56,7 @@ def run_app(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> i
     """
     arguments, debug = _take_debug(sys.argv[1:] if argv is None else argv)
     try:
-        with _quiet_libraries(debug):
+        with _quiet_libraries(debug), interrupts_not_lost():
             check_packages()
             code = _invoke(app, prog, arguments)
         sys.stdout.flush()

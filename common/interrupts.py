@@ -1,9 +1,13 @@
-"""Ctrl-C, held back while something is under way that must not be cut in two."""
+"""Ctrl-C: held back while something is under way that must not be cut in two, and never lost."""
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_AGAIN_S = 0.05
 
 
 @contextmanager
@@ -30,3 +34,28 @@ def interrupts_held() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
         if came:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def interrupts_not_lost() -> Iterator[None]:
+    """Send a Ctrl-C again that Python had to drop.
+
+    Where nothing can be raised (in a `__del__`, or the callback of a weak reference, as executors and finalisers
+    have them) Python prints the KeyboardInterrupt as ignored and goes on: a long run would not end. Here it comes
+    again a moment later, as often as needed.
+    """
+    before = sys.unraisablehook
+
+    def hook(dropped: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            before(dropped)
+            return
+        again = threading.Timer(_AGAIN_S, _thread.interrupt_main)  # at once, it would be raised in this very hook
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

@@ -1,11 +1,12 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from common.interrupts import interrupts_held
+from common.interrupts import interrupts_held, interrupts_not_lost
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +66,31 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert held == [False]
+
+
+class InterruptedAtItsEnd:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    """Nothing can be raised in a __del__: there, and in the callbacks of weak references, Python drops it."""
+    with pytest.raises(KeyboardInterrupt), interrupts_not_lost():
+        thing = InterruptedAtItsEnd()
+        del thing
+        time.sleep(10.0)
+        raise AssertionError("the interrupt was lost")
+
+
+def test_other_errors_that_python_drops_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda dropped: told.append(dropped.exc_type))
+
+    class Breaks:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with interrupts_not_lost():
+        thing = Breaks()
+        del thing
+    assert told == [ValueError]
