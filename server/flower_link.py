@@ -1,4 +1,4 @@
-"""The federated loop's link over Flower: tasks out through a Grid, replies in, one or two at a time."""
+"""The federated loop's link over Flower: tasks out through a Grid, replies in, one at a time."""
 
 import logging
 import queue
@@ -22,7 +22,7 @@ from server.selection import quorum_of
 
 log = logging.getLogger(__name__)
 TRAIN, QUERY = "train", "query"
-_PULLERS = 2  # as many answers are in memory beside the mean, whatever the number of sites
+_IN_MEMORY = 2  # answers beside the mean, whatever the number of sites: one worked off, one being fetched
 _POLL_S = 0.5
 _RETURN_WITHIN_S = 60.0
 _TTL_MARGIN_S = 60.0  # a reply on its way at the deadline may still be told from one that never came
@@ -157,31 +157,28 @@ def answers_to(
 ) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
     """Yield (site, answer) as they come, until `end_s` on the monotonic clock.
 
-    Answers are fetched by two threads: a slow line must hold up neither the others nor the deadline. (That one
+    Answers are fetched one at a time, in a thread of its own: a slow line must not hold up the deadline. (That one
     which is still being uploaded is not begun with is server/whole_answers.py's part.)
     """
     for site, message_id in sent.items():
         if message_id is None:
             yield site, Lost("the message could not be sent")
-    with _Pullers(grid, {site: number for site, number in sent.items() if number is not None}, end_s) as answers:
+    with _Puller(grid, {site: number for site, number in sent.items() if number is not None}, end_s) as answers:
         yield from answers
 
 
-class _Pullers:
-    """Threads that fetch answers, each holding at most one."""
+class _Puller:
+    """A thread that fetches one answer after the other, the next while the one before is worked off."""
 
     def __init__(self, grid: Messages, waiting: Mapping[str, str], end_s: float) -> None:
-        self._grid, self._end_s, self._left = grid, end_s, len(waiting)
-        self._todo: queue.Queue[tuple[str, str]] = queue.Queue()
+        self._grid, self._end_s = grid, end_s
+        self._waiting, self._left = dict(waiting), len(waiting)  # the thread's; the consumer's
         self._done: queue.Queue[tuple[str, Envelope | Lost | WireError]] = queue.Queue()
-        self._room = threading.Semaphore(_PULLERS)  # given back when an answer has been worked off
+        self._room = threading.Semaphore(_IN_MEMORY)  # given back when an answer has been worked off
         self._over = threading.Event()
-        for item in waiting.items():
-            self._todo.put(item)
 
     def __enter__(self) -> Iterator[tuple[str, "Envelope | Lost | WireError"]]:
-        for _ in range(min(_PULLERS, self._left)):
-            threading.Thread(target=self._pull, daemon=True).start()
+        threading.Thread(target=self._pull, daemon=True).start()
         return self._answers()
 
     def __exit__(self, *exception: object) -> None:
@@ -199,25 +196,28 @@ class _Pullers:
             self._room.release()
 
     def _pull(self) -> None:
-        """Ask for one site's answer after the other's, a moment apart, until all are there or time is up."""
-        while not self._over.is_set() and time.monotonic() < self._end_s:
-            if not self._room.acquire(timeout=_POLL_S):
-                continue
-            try:
-                site, message_id = self._todo.get(timeout=_POLL_S)
-            except queue.Empty:
-                self._room.release()
-                continue
-            begun_s = time.monotonic()
-            answer = self._fetch(message_id)
-            if answer is None:
-                self._room.release()
-                self._todo.put((site, message_id))
-                self._over.wait(_POLL_S)
-                continue
-            log.info("answer of %s fetched in %.3f s", site, time.monotonic() - begun_s)
-            self._done.put((site, answer))
-            del answer  # else it would live until the next one is here, beside it
+        """Ask for every site's answer in turn, and again a moment later, until all are there or time is up."""
+        while self._waiting and not self._is_over():
+            for site in tuple(self._waiting):
+                while not self._room.acquire(timeout=_POLL_S):
+                    if self._is_over():
+                        return
+                if not self._pull_one(site):
+                    self._room.release()
+            self._over.wait(_POLL_S)
+
+    def _pull_one(self, site: str) -> bool:
+        begun_s = time.monotonic()
+        answer = self._fetch(self._waiting[site])
+        if answer is None:
+            return False
+        log.info("answer of %s fetched in %.3f s", site, time.monotonic() - begun_s)
+        del self._waiting[site]
+        self._done.put((site, answer))
+        return True
+
+    def _is_over(self) -> bool:
+        return self._over.is_set() or time.monotonic() >= self._end_s
 
     def _fetch(self, message_id: str) -> "Envelope | Lost | WireError | None":
         try:

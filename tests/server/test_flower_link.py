@@ -1,11 +1,13 @@
 """Signed tasks and answers, over a grid in memory: who is believed, and what a lie costs."""
 
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, RecordDict
+from flwr.app import Array, ArrayRecord, Message, RecordDict
 
 from common.errors import FailureCode, RefusalCode, TrustCode, UpdateCode
 from common.flower import from_record, to_record
@@ -19,7 +21,7 @@ from server.rounds import initial_weights, run_federation
 from server.standing import set_standing
 from tests.server.builders import make_plan, make_task, make_update, open_run
 from tests.trust import DAY_0, day
-from tests.wired import Wired, wire
+from tests.wired import DeskGrid, Wired, wire
 
 
 def replies(lab: Wired, task: TrainTask | None = None) -> dict[str, SiteReply]:
@@ -231,3 +233,35 @@ def test_below_quorum_a_round_waits_until_its_deadline(tmp_path: Path, monkeypat
     seen: list[set[str]] = [*(12 * [set[str]()]), set(lab.plan.sites)]
     assert link_over(lab, seen, 10.0, monkeypatch).online() == ()
     assert len(seen) == 2  # eleven looks, 10 s to 110 s, of which the last was past the deadline
+
+
+class OneByOne:
+    """A grid whose answers take a moment to fetch; how many were fetched at once, and how many since the start."""
+
+    def __init__(self, grid: DeskGrid) -> None:
+        self._grid, self.now, self.most, self.fetched = grid, 0, 0, 0
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        return self._grid.push_messages(messages)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        time.sleep(0.05)
+        found = list(self._grid.pull_messages(message_ids))
+        self.now, self.fetched = self.now - 1, self.fetched + len(found)
+        return found
+
+
+def test_answers_are_fetched_one_at_a_time_and_no_more_than_one_ahead(tmp_path: Path) -> None:
+    lab = wire(tmp_path)
+    grid, server = OneByOne(lab.grid), lab.lab.server
+    nodes = {name: node for node, name in lab.grid.names.items()}
+    link = FlowerLink(grid, lab.plan, lambda: nodes, server, lambda: server.identity(None), lambda: DAY_0)
+    taken = 0
+    for reply in link.train(lab.plan.sites, make_task(lab.plan), 30.0):
+        assert isinstance(reply, SiteUpdate)
+        taken += 1
+        time.sleep(0.2)  # time enough to fetch all
+        assert grid.fetched <= taken + 1
+    assert (taken, grid.most, grid.fetched) == (4, 1, 4)
