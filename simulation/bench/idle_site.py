@@ -7,13 +7,14 @@ that address until SIGTERM, and writes down how long each took it, a line of JSO
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from client.desk import Desk
+from client.desk import Desk, Trains
 from client.runtime_api import HeldTask, TaskSource
 from client.site_folder import SiteFolder
 from client.worker import run_worker
@@ -92,15 +93,19 @@ class _TimedTasks:
         return None if held is None else _TimedTask(held, self._times, begun_s, time.time())
 
 
+def work(site_dir: Path, address: str, secret: Path, trainer: Trains, warm: Callable[[Plan], None]) -> None:
+    """Answer tasks until SIGTERM, with this trainer."""
+    source = TaskSource(address, read_private_file(secret))
+    desk = Desk(SiteFolder(site_dir), trainer, lambda: datetime.now(UTC))
+    with stop_signals() as stops:
+        run_worker(_TimedTasks(source, site_dir / TIMES_FILE), desk, stops.wait, warm)
+    source.close()
+
+
 def main(site_dir: Path, number: int, address: str, secret: Path) -> None:
     """Work until SIGTERM."""
-    folder = SiteFolder(site_dir)
-    source = TaskSource(address, read_private_file(secret))
-    trainer = UpdatesAtHand(folder.joined().kit().body.site, number)
-    desk = Desk(folder, trainer, lambda: datetime.now(UTC))
-    with stop_signals() as stops:
-        run_worker(_TimedTasks(source, site_dir / TIMES_FILE), desk, stops.wait, lambda plan: None)
-    source.close()
+    trainer = UpdatesAtHand(SiteFolder(site_dir).joined().kit().body.site, number)
+    work(site_dir, address, secret, trainer, lambda plan: None)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 import contextlib
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 _LOOPBACK = "127.0.0.1"
 _PIECE = 2**18
+_LARGE = 2**12  # no question, answer or sign of life between the tasks is
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +95,39 @@ class CountingRelay:
         near.close()
         far.close()
 
+    def _note(self, direction: str, size: int) -> None:
+        """Hear of a piece that has come and is about to be passed on."""
+
     def _pass_on(self, source: socket.socket, sink: socket.socket, direction: str) -> None:
         buffer = memoryview(bytearray(_PIECE))
         with contextlib.suppress(OSError):
             while got := source.recv_into(buffer):
+                self._note(direction, got)
                 sink.sendall(buffer[:got])
                 with self._lock:
                     self._bytes[direction] += got
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+
+class ArrivalRelay(CountingRelay):
+    """Also knows when the pieces of large messages went down, on the wall clock."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(target)
+        self._times: list[float] = []
+
+    def last_before(self, moment: float) -> float:
+        """When the last piece before this moment went down.
+
+        Raises:
+            ValueError: none did.
+        """
+        return max(each for each in tuple(self._times) if each < moment)
+
+    def _note(self, direction: str, size: int) -> None:
+        if direction == "down" and size >= _LARGE:
+            self._times.append(time.time())
 
 
 def _shut(end: socket.socket) -> None:

@@ -14,7 +14,7 @@ from client.site_folder import SiteFolder
 from common.compression import Encoding
 from common.config import DataSection
 from common.keyfiles import write_private_file
-from common.plan import FederationSpec, ModelSpec, Plan
+from common.plan import FederationSpec, ModelSpec, Plan, TrainingSpec
 from server.bundle import write_bundle
 from server.enrollment import enroll_site
 from server.plans import KeptPlan, sign_plan
@@ -43,7 +43,9 @@ class IdleSite:
         return self.folder.path.name
 
 
-def plan_of(sites: int, encoding: Encoding, model: ModelSpec, rounds: int, deadline_s: float) -> Plan:
+def plan_of(
+    sites: int, encoding: Encoding, model: ModelSpec, training: TrainingSpec, rounds: int, deadline_s: float
+) -> Plan:
     """A plan whose network has two channels in and two classes out, packed alike in both directions."""
     federation = FederationSpec(rounds=rounds, quorum=1.0, deadline_s=deadline_s, up=encoding, down=encoding)
     return Plan(
@@ -51,6 +53,7 @@ def plan_of(sites: int, encoding: Encoding, model: ModelSpec, rounds: int, deadl
         sites=tuple(f"site-{number}" for number in range(1, sites + 1)),
         sequences=("t1c", "flair"),
         model=model,
+        training=training,
         federation=federation,
     )
 

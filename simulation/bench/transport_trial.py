@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from common.audit import read_audit
 from common.compression import Encoding
 from common.errors import FedmetsError
 from common.launching import Launched, Program, launch
-from common.plan import ModelSpec
+from common.plan import ModelSpec, TrainingSpec
 from server.federation import AUDIT_FILE, ROUNDS_FOLDER
 from server.plans import KeptPlan
 from server.provisioning import ServerFolder
@@ -52,6 +52,8 @@ class TrialOptions:
         gateway: whether sites reach SuperLink through it, as deployed, or directly.
         round_within_s: a round that takes longer fails the trial.
         count_bytes: send the sites' connections through a counting relay, which disturbs the seconds.
+        worker: the module that each site's worker is; it is given what `idle_site` is.
+        training: the plan's; an idle site does nothing of it.
     """
 
     sites: int
@@ -61,6 +63,8 @@ class TrialOptions:
     gateway: bool = True
     round_within_s: float = 600.0
     count_bytes: bool = False
+    worker: str = "simulation.bench.idle_site"
+    training: TrainingSpec = field(default_factory=TrainingSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +85,22 @@ class _Live:
         return RunStore(self.run.path / ROUNDS_FOLDER, lambda event, round_id, text: None).history()
 
 
-def run_trial(options: TrialOptions, folder: Path, mark: str) -> TransportTrial:
+def run_trial(
+    options: TrialOptions, folder: Path, mark: str, new_relay: Callable[[int], CountingRelay] = CountingRelay
+) -> TransportTrial:
     """Run one in a folder that is not there yet; its processes are gone when this returns.
 
     Args:
         options: see `TrialOptions`.
         folder: keeps everything, logs included.
         mark: of the processes, so that whoever called can look whether one is left.
+        new_relay: makes the counting relay to a port.
 
     Raises:
         FedmetsError: something did not start, a site's update was not accepted, or a round took too long.
     """
-    plan = plan_of(options.sites, options.encoding, options.model, 1 + options.rounds, options.round_within_s)
+    rounds, within_s = 1 + options.rounds, options.round_within_s
+    plan = plan_of(options.sites, options.encoding, options.model, options.training, rounds, within_s)
     server, kept, sites = found_federation(folder, plan)
     with ExitStack() as held:
         up = held.enter_context(_running(_up_program(server, options, folder), mark, _GRACE_S))
@@ -101,10 +109,10 @@ def run_trial(options: TrialOptions, folder: Path, mark: str) -> TransportTrial:
         for name, pid in ready.pids.items():
             live.watch.add(name, pid)
         port = ready.gateway_port or ready.superlink_port
-        relay = held.enter_context(CountingRelay(port)) if options.count_bytes else None
+        relay = held.enter_context(new_relay(port)) if options.count_bytes else None
         address = f"{LOOPBACK}:{relay.port if relay else port}"
         for site in sites:
-            for kind, program in _site_programs(site, address).items():
+            for kind, program in _site_programs(site, address, options.worker).items():
                 launched = held.enter_context(_running(program, f"{mark}.{site.name}", 0.0))
                 live.watch.add(f"{kind} {site.name}", _pid_of(launched))
         begin_run(server, kept, running_cli(server), _APPROVE_WITHIN_S, datetime.now(UTC))
@@ -136,12 +144,12 @@ def _up_program(server: ServerFolder, options: TrialOptions, folder: Path) -> Pr
     return Program("up", argv, dict(os.environ), folder / "up.log", grace_s=_GRACE_S)
 
 
-def _site_programs(site: IdleSite, address: str) -> dict[str, Program]:
-    """The SuperNode as the site's daemon starts it, and the worker with the idle site's updates."""
+def _site_programs(site: IdleSite, address: str, module: str) -> dict[str, Program]:
+    """The SuperNode as the site's daemon starts it, and the worker of this module."""
     daemon = Daemon(site.folder, site.config, address, site.port, site.secret, None, os.environ)
     worker = daemon.worker()
     own = (str(site.folder.path), str(site.number), f"{LOOPBACK}:{site.port}", str(site.secret))
-    argv = (sys.executable, "-P", "-m", "simulation.bench.idle_site", *own)
+    argv = (sys.executable, "-P", "-m", module, *own)
     return {
         "supernode": daemon.node(site.folder.joined()),
         "worker": Program(worker.name, argv, worker.environment, worker.log),

@@ -1,8 +1,8 @@
 """From a task's arrival at a warm site to its first step, through the daemon's own desk and training process.
 
 What has arrived is the signed message, whole, in the worker's hands: its checks, its place in the audit log,
-unpacking and handing over are counted. Before that the worker asks the SuperNode three times a second, and takes
-the message from it over the loopback.
+unpacking and handing over are counted. What comes before that, from the last byte at the site on,
+simulation/bench/arrival.py measures over real processes.
 """
 
 import socket
@@ -36,6 +36,7 @@ from simulation.bench.transport_setup import found_federation
 ASKED_S = 1.0
 _SITE = "bench"
 _EDGE = 96
+ONE_STEP = TrainingSpec(steps=1, batch_size=1, patch_size=(64, 32, 32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def run(rounds: int, model: ModelSpec | None = None) -> BenchWarm:
     with tempfile.TemporaryDirectory() as name:
         server, kept, (site,) = found_federation(Path(name) / "federation", plan)
         identity, marks = server.identity(None), Path(name) / "marks"
-        trainer = Trainer(_SITE, (sys.executable, "-m", "simulation.bench.warm", str(marks)))
+        trainer = Trainer(_SITE, watched_child(_SITE, marks))
         watched = _Watched(trainer)
         warm = _WarmSite(Desk(site.folder, watched, _now), watched, marks, kept.body.bundle_sha256)
         try:
@@ -109,6 +110,11 @@ def render(result: BenchWarm) -> str:
             f"cold                 {result.cold_s:6.3f} s from no process at all to the first step",
         )
     )
+
+
+def watched_child(site: str, marks: Path) -> tuple[str, ...]:
+    """Starts a training process that writes to `marks` when each forward pass begins, on the monotonic clock."""
+    return (sys.executable, "-m", "simulation.bench.warm", site, str(marks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +171,12 @@ def _plan(rounds: int, model: ModelSpec) -> Plan:
         sequences=("t1", "t1c", "t2", "flair"),
         labels=("necrosis", "oedema", "enhancing"),
         model=model,
-        training=TrainingSpec(steps=1, batch_size=1, patch_size=(64, 32, 32)),
+        training=ONE_STEP,
         federation=FederationSpec(rounds=rounds),
     )
 
 
-def _site(plan: Plan) -> Site:
+def _site(name: str, plan: Plan) -> Site:
     """Noise with a lesion in the middle, as memory that is mapped would be after a first look at it."""
     shape = (_EDGE, _EDGE, _EDGE)
     label = np.zeros(shape, np.uint8)
@@ -189,10 +195,10 @@ def _site(plan: Plan) -> Site:
         reference=label,
         lesion_voxels=np.argwhere(label).astype(np.int32),
     )
-    return Site(_SITE, plan, (case,), (), (), {}, torch.device("cpu"))
+    return Site(name, plan, (case,), (), (), {}, torch.device("cpu"))
 
 
-def _child(marks: Path, number: int, parent: int) -> None:
+def _child(site: str, marks: Path, number: int, parent: int) -> None:
     """The daemon's training process around the bench's site; writes down when each forward pass begins."""
     die_with(parent)
 
@@ -203,8 +209,8 @@ def _child(marks: Path, number: int, parent: int) -> None:
 
     torch.nn.modules.module.register_module_forward_pre_hook(note)
     with socket.socket(fileno=number) as connection:
-        serve(FrameSocket(connection), _SITE, _site)
+        serve(FrameSocket(connection), site, lambda plan: _site(site, plan))
 
 
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    _child(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
