@@ -1,18 +1,14 @@
 """A hospital whose training breaks in a transform: a real SuperNode, worker and desk. `python -m ... SITE_DIR`.
 
-What passes between worker and SuperNode, in the clear, is written to SITE_DIR/wire. With the arguments SITE_DIR
-SITE SOCKET PARENT it is the training process of that hospital.
+What passes between worker and SuperNode is kept in SITE_DIR/wire. With the arguments SITE_DIR SITE SOCKET PARENT
+it is the training process of that hospital.
 """
 
 import os
-import socket
 import sys
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import torch
 
@@ -29,40 +25,10 @@ from common.keyfiles import write_private_file
 from common.stopping import stop_signals
 from common.supervise import Supervisor
 from server.superlink import free_port
-from simulation.bench.relay import CountingRelay
+from tests.end_to_end.wire_recorder import recording, relay
 
 PATIENT = "MUELLER^HANS"
 SECRET = b"5" * 64
-
-
-class Listener(CountingRelay):
-    """Keeps every byte that passes through it, in either direction."""
-
-    def __init__(self, target: int, record: Path) -> None:
-        super().__init__(target)
-        self._record, self._writing = record, threading.Lock()
-
-    def _pass_on(self, source: socket.socket, sink: socket.socket, direction: str) -> None:
-        super()._pass_on(source, cast("socket.socket", _Kept(sink, self._keep)), direction)
-
-    def _keep(self, piece: memoryview) -> None:
-        with self._writing, self._record.open("ab") as file:
-            file.write(piece)
-
-
-@dataclass
-class _Kept:
-    """A connection's end that tells what is sent into it."""
-
-    sink: socket.socket
-    keep: Callable[[memoryview], None]
-
-    def sendall(self, piece: memoryview) -> None:
-        self.keep(piece)
-        self.sink.sendall(piece)
-
-    def shutdown(self, how: int) -> None:
-        self.sink.shutdown(how)
 
 
 def break_transforms() -> None:
@@ -84,12 +50,12 @@ def work(site_dir: Path) -> None:
     with (
         stop_signals() as stops,
         Supervisor(site_dir / "raising", lambda event: None, lambda: datetime.now(UTC)) as supervisor,
-        Listener(port, site_dir / "wire") as listener,
+        recording(site_dir / "wire", relay(port)) as runtime_port,
     ):
         supervisor.start(daemon.node(folder.joined()))
         trainer = Trainer(site, command, lambda: stops.wait(0.0), 5.0)
         try:
-            source = TaskSource(f"127.0.0.1:{listener.port}", SECRET)
+            source = TaskSource(f"127.0.0.1:{runtime_port}", SECRET)
             run_worker(source, Desk(folder, trainer, lambda: datetime.now(UTC)), stops.wait, lambda plan: None)
         finally:
             trainer.close()
