@@ -21,8 +21,11 @@ class Begun(Generic[Result]):
         self._thread.start()
 
     def result(self, limit_s: float) -> Result:
-        """What the work gave, or what it raised; TimeoutError when it is not done within `limit_s` from now."""
-        self._thread.join(max(limit_s, 0.0))
+        """What the work gave, or what it raised; TimeoutError when it is not done within `limit_s` from now.
+
+        An infinite limit waits for ever.
+        """
+        self._thread.join(min(max(limit_s, 0.0), threading.TIMEOUT_MAX))
         if self._errors:
             raise self._errors[0]
         if not self._results:

@@ -19,11 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from client import supernode
+from client.network_user import network_user
 from client.server_trust import open_site
 from client.sidecar import loopback_certificate
 from client.site_config import SITE_FILE, SiteConfig, load_site_config
 from client.site_folder import KeyFolder, SiteFolder
-from client.supernode import node_files, read_standing, supernode_program
+from client.supernode import can_run_as, clear_copies, node_files, read_standing, supernode_program
 from common.allocation import for_carrying
 from common.chunks import CHUNKS
 from common.durable import storage_errors
@@ -111,7 +112,7 @@ def run_daemon(
     Raises:
         EnrollmentError, KeyFileError, TrustError: the site has not joined, or its keys cannot be used.
         ConfigError: site.toml cannot be used.
-        UserError: both a sidecar and a proxy.
+        UserError: both a sidecar and a proxy; the SuperNode cannot be run as the user that site.toml names.
         OutputError: the folder's daemon runs already.
         StorageError: the folder cannot be written.
     """
@@ -123,6 +124,8 @@ def run_daemon(
             f"{folder.path / SITE_FILE}: proxy does not go with --sidecar: nginx dials the gateway itself, and no "
             "proxy leads to this machine's loopback; leave one of the two out"
         )
+    if config.supernode_user is not None:
+        can_run_as(network_user(config.supernode_user), folder.path, environment)  # raises where it cannot
     run = folder.path / RUN_FOLDER
     ends: list[str] = []
 
@@ -139,14 +142,18 @@ def run_daemon(
         secret = _new_secret(run)
         daemon = Daemon(folder, config, address, port, secret, passphrase_file, environment, authority)
         watch = _Watch(daemon, supervisor, folder.joined())
-        supervisor.start(daemon.node(watch.keys))
-        supervisor.start(daemon.worker())
-        log.info("%s is up for %s at %s", trust.kit.site, trust.kit.federation, trust.kit.address)
-        while not stops.wait(_POLL_S):
-            supervisor.poll()
-            watch.look(ends)
-            ends.clear()
-        log.info("stopping: the task in hand may take %.0f s more", DRAIN_S)
+        try:
+            supervisor.start(daemon.node(watch.keys))
+            supervisor.start(daemon.worker())
+            log.info("%s is up for %s at %s", trust.kit.site, trust.kit.federation, trust.kit.address)
+            while not stops.wait(_POLL_S):
+                supervisor.poll()
+                watch.look(ends)
+                ends.clear()
+            log.info("stopping: the task in hand may take %.0f s more", DRAIN_S)
+        finally:
+            supervisor.stop_all()
+            clear_copies(folder.path)  # while the folder is locked: the next daemon's are not ours to remove
     log.info("stopped")
 
 

@@ -1,17 +1,23 @@
 """Preflight of the machine: room on its disks, the user that faces the network, versions of what is installed."""
 
+import os
 import platform
-import pwd
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import islice
 from pathlib import Path
 
 from client.machine import size_text
+from client.network_user import NetworkUser, network_user, readable_by
+from client.supernode import can_run_as, copies_folder
+from common.errors import UserError
 from common.expiry import Finding
 from common.packages import DISTRIBUTION
 
 _STATE_BYTES = 2 * 10**9  # logs, tasks, updates and models of the plans
+_USER = "network user"
+_FILES_TRIED = 200
 _SHOWN = ("fedmets", "flwr", "torch", "monai", "nibabel", "numpy", "cryptography")
 
 
@@ -50,18 +56,57 @@ def folder_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*/*.npy"))
 
 
-def check_network_user(name: str | None) -> Finding:
-    """Whether the user who runs the process that faces the network exists."""
+def check_network_user(name: str | None, site_dir: Path, images: Sequence[Path], limit_s: float) -> Finding:
+    """Try whether the SuperNode can run as the user that site.toml names, and what that user could read.
+
+    Fails when it cannot run; warns when it could read one of the first 200 files of the site or of a folder of
+    images, since keeping it from them is what the setting is for.
+
+    Args:
+        name: of the user; None when site.toml names none.
+        site_dir: the site's folder.
+        images: where cases and prepared cases lie.
+        limit_s: how long the SuperNode may take to start.
+    """
     if name is None:
-        found = "the worker's own; supernode_user in site.toml can name one that cannot read the data"
-        return Finding("ok", "network user", found)
+        words = "the worker's own; supernode_user in site.toml can name one that cannot read the data"
+        return Finding("ok", _USER, words)
     try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return Finding(
-            "fail", "network user", f"no user '{name}' on this machine", f"run: useradd --system {name}"
-        )
-    return Finding("ok", "network user", name)
+        user = network_user(name)
+        seen = can_run_as(user, site_dir, os.environ, limit_s)
+        found = _judge_reach(user, site_dir, images)
+    except UserError as error:
+        words, _, advice = str(error).partition("; ")
+        return Finding("fail", _USER, words, advice)
+    if found.level == "ok" and not seen:
+        words = f"not known within {limit_s:.0f} s whether {name} can start the SuperNode"
+        return Finding("warn", _USER, words, "a disk or the machine is busy: run this check again")
+    return found
+
+
+def _judge_reach(user: NetworkUser, site_dir: Path, images: Sequence[Path]) -> Finding:
+    if user.is_us:
+        advice = "name a user that runs nothing else, and run this as root"
+        return Finding("warn", _USER, f"{user.name} is who runs this, so it can read what the worker can", advice)
+    for folder in images:
+        if seen := readable_by(user, _some_files(folder)):
+            return Finding("warn", _USER, f"{user.name} can read {seen[0]}", f"run: chmod o-rwx {folder}")
+    own = copies_folder(site_dir)
+    if seen := readable_by(user, [file for file in _some_files(site_dir) if own not in file.parents]):
+        advice = f"run: chmod -R go-rwx {site_dir} && chmod o+x {site_dir}"
+        return Finding("warn", _USER, f"{user.name} can read {seen[0]}", advice)
+    return Finding("ok", _USER, f"{user.name} can start the SuperNode, and read no file of the site and no case")
+
+
+def _some_files(folder: Path) -> list[Path]:
+    """The first files in a folder and below, hidden ones aside; all of a large archive would take too long."""
+
+    def found() -> Iterator[Path]:
+        for place, folders, names in os.walk(folder):
+            folders.sort()
+            yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+    return list(islice(found(), _FILES_TRIED))
 
 
 def installed_versions() -> dict[str, str | None]:

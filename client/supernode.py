@@ -2,24 +2,22 @@
 
 It faces the network, so it gets as little as it needs: the node's key, the authority's certificate and the secret
 that it shares with the worker. With `supernode_user` it has copies of these three in SITE_DIR/supernode, a folder
-of that user's own, and can read nothing else of the site.
+of that user's own, for as long as the daemon runs.
 """
 
 import os
-import pwd
 import re
 import shutil
-import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from client.network_user import NetworkUser, can_start, network_user, require_reach
 from client.site_config import SiteConfig
 from client.site_folder import KeyFolder
 from common.allocation import for_carrying
 from common.durable import storage_errors
-from common.errors import UserError
 from common.launching import Backoff, Program
 
 NAME = "supernode"
@@ -31,6 +29,7 @@ _QUIET = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
 }
+_MAIN = ("-P", "-m", "client.supernode_main")
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "GLIBC_TUNABLES")
 _LOG_TAIL_BYTES = 64_000
 _STARTING = "Starting Flower SuperNode"
@@ -56,47 +55,62 @@ def node_files(
     `authority` is whom the SuperNode believes, where that is not the federation's but a local nginx's certificate.
 
     Raises:
-        UserError: no such user, or no way for it to its folder.
+        UserError: no such user, or no right to become it.
         StorageError: the copies cannot be written.
     """
+    clear_copies(site_dir)
+    believed = authority or keys.authority
     if user is None:
         home = site_dir / "run" / "flower"
         with storage_errors(site_dir):
             home.mkdir(parents=True, exist_ok=True)
-        return NodeFiles(keys.node_key, authority or keys.authority, secret, home)
-    try:
-        owner = pwd.getpwnam(user)
-    except KeyError:
-        raise UserError(f"supernode_user: no user '{user}' on this machine; create it or leave it out") from None
-    for place in (site_dir, Path(sys.executable), Path(__file__).parent):  # what it starts must be in reach, too
-        _require_way(place, user)
-    folder = site_dir / "supernode"
+        return NodeFiles(keys.node_key, believed, secret, home)
+    folder = copies_folder(site_dir)
     files = NodeFiles(folder / "node", folder / "authority.crt", folder / "secret", folder / "flower")
-    with storage_errors(site_dir):
-        shutil.rmtree(folder, ignore_errors=True)
-        files.home.mkdir(mode=0o700, parents=True)
-        copies = {
-            files.node_key: keys.node_key,
-            files.authority: authority or keys.authority,
-            files.secret: secret,
-        }
+    copies = {files.node_key: keys.node_key, files.authority: believed, files.secret: secret}
+    _copy_for(network_user(user), folder, copies, files.home)
+    return files
+
+
+def copies_folder(site_dir: Path) -> Path:
+    """Where another user finds what it was given."""
+    return site_dir / "supernode"
+
+
+def clear_copies(site_dir: Path) -> None:
+    """Remove what another user was given, if there is anything and we may."""
+    shutil.rmtree(copies_folder(site_dir), ignore_errors=True)
+
+
+def can_run_as(user: NetworkUser, site_dir: Path, inherited: Mapping[str, str], limit_s: float = 20.0) -> bool:
+    """Try whether a SuperNode can be started as this user, in this folder; False when that takes too long to say.
+
+    Args:
+        user: of the process that faces the network.
+        site_dir: the site's folder.
+        inherited: our own environment.
+        limit_s: how long it may take to say its version.
+
+    Raises:
+        UserError: what is closed to the user, and what to do.
+    """
+    require_reach(user, site_dir)
+    argv = (sys.executable, *_MAIN, "--version")
+    return can_start(user, argv, Path(__file__), {**_environment(inherited), "HOME": "/"}, limit_s)
+
+
+def _copy_for(user: NetworkUser, folder: Path, copies: Mapping[Path, Path], home: Path) -> None:
+    """Fill a new folder and give it away last: before that its user could put links in our way."""
+    with storage_errors(folder):
+        folder.mkdir(mode=0o700)
+        home.mkdir(mode=0o700)
+        os.chown(home, user.uid, user.gid)
         for copy, source in copies.items():
             handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(source.read_bytes())
-        for path in (folder, *folder.iterdir()):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
-        folder.chmod(0o700)
-    return files
-
-
-def _require_way(place: Path, user: str) -> None:
-    for folder in (place.resolve(), *place.resolve().parents):
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            raise UserError(
-                f"supernode_user = '{user}': {folder} does not let other users through, on the way to {place}; "
-                f"run: chmod o+x {folder}"
-            )
+                os.fchown(handle, user.uid, user.gid)
+        os.chown(folder, user.uid, user.gid)
 
 
 def supernode_program(
@@ -121,16 +135,8 @@ def supernode_program(
         "--host": LOOPBACK,
         "--port": str(port),
     }
-    argv = (
-        sys.executable,
-        "-P",
-        "-m",
-        "client.supernode_main",
-        *(part for pair in arguments.items() for part in pair),
-    )
-    environment = {name: inherited[name] for name in _KEPT if name in inherited}
-    environment = for_carrying(environment) | {
-        **_QUIET,
+    argv = (sys.executable, *_MAIN, *(part for pair in arguments.items() for part in pair))
+    environment = _environment(inherited) | {
         "FLWR_HOME": str(files.home),
         "HOME": str(files.home),
         "PYTHONUNBUFFERED": "1",
@@ -138,6 +144,11 @@ def supernode_program(
     if config.proxy is not None:
         environment["HTTPS_PROXY"] = config.proxy
     return Program(NAME, argv, environment, log, config.supernode_user, BACKOFF)
+
+
+def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """The few variables of ours that it gets, and what keeps it quiet."""
+    return for_carrying({name: inherited[name] for name in _KEPT if name in inherited}) | _QUIET
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,11 @@ _REASONS = (
         "yet known), or its last connection broke off less than a minute ago; if it stays so, ask the consortium",
     ),
     (
+        "certificate has expired",  # OpenSSL's words, within those of the next line
+        "the gateway's certificate has expired, or this machine's clock is wrong: run fedmets-site check; if the "
+        "clock is right, the consortium must run fedmets-server rotate, and nothing has to be done here",
+    ),
+    (
         "CERTIFICATE_VERIFY_FAILED",
         "whoever answers at the gateway's address has no certificate of this federation: a proxy that opens TLS, "
         "or another server; run fedmets-site check",
@@ -194,6 +210,10 @@ _REASONS = (
 )
 
 
+# "Connection successful", "Received successfully", "Sent successfully": what went wrong before is over.
+_SUCCEEDED = "successful"
+
+
 def standing_in(log: str) -> NodeStanding:
     """What the log's last start says."""
     text = _COLOURS.sub("", log[log.rfind(_STARTING) :]) if _STARTING in log else ""
@@ -202,7 +222,7 @@ def standing_in(log: str) -> NodeStanding:
 
 def _standing(text: str) -> NodeStanding:
     for sign, words in _REASONS:
-        if sign in text:
+        if sign in text and _SUCCEEDED not in text[text.rfind(sign) :]:
             return NodeStanding(False, words)
     if _DEAD_THREAD in text:
         return NodeStanding(False, _MUTE_WORDS, mute=True)

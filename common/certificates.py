@@ -25,6 +25,7 @@ class Role(StrEnum):
 
     AGGREGATOR = "aggregator"
     GATEWAY = "gateway"
+    LOOPBACK = "loopback"
     SITE = "site"
     NODE = "node"
 

@@ -1,22 +1,32 @@
 """The ServerApp that Flower starts: nothing but wiring around server/rounds.py.
 
 Flower's executor starts it in a process of its own, with the aggregator's folder in FEDMETS_SERVER_DIR and the
-plan in the run's configuration. Everything it does is on disk in DIR/runs/PLAN_ID; Flower keeps none of it.
+plan in the run's configuration. Everything it does is on disk in DIR/runs/PLAN_ID; Flower keeps none of it. What
+it says is in DIR/flower/logs/serverapp.log: SuperExec lets its output go, and Flower would carry it to SuperLink,
+which is what may not answer.
 """
 
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+import httpx
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.error import FlowerError
+from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
+from flwr.supercore.run import RunNotRunningException
 
+from common.durable import storage_errors
 from common.errors import FedmetsError
 from common.identity import IdentityKey
+from common.launching import LARGEST_LOG_BYTES
 from common.lock import exclusive
 from common.passphrase import passphrase_for
 from common.plan import Plan
@@ -28,14 +38,21 @@ from server.provisioning import ServerFolder, open_server
 from server.records import RoundRecord, RunStatus
 from server.releasing import sealed_release
 from server.rounds import run_federation
-from server.run_folder import RunFolder, RunProgress
+from server.run_folder import RunFault, RunFolder, RunProgress
 from server.signed_in import signed_in
 from server.superlink import flower_folder
 from server.whole_answers import WholeAnswers
 
 FOLDER_VARIABLE = "FEDMETS_SERVER_DIR"
+LOG = "serverapp"
 Nodes = Callable[[], Mapping[str, int]]  # the node that each site is signed in with now
 LOG_FORMAT = "%(asctime)s %(message)s"
+_TRANSPORT_ERRORS = (httpx.HTTPError, FlowerError, ObjectPushError, ConnectionError, TimeoutError)
+_FAULTS = {
+    RunFault.TRANSPORT: "SuperLink did not answer as it should",
+    RunFault.ENDED_BY_FLOWER: "SuperLink says that the run is over, as after a minute without a sign of life",
+    RunFault.PROGRAM: "an error that is not foreseen; please report it",
+}
 log = logging.getLogger("fedmets")
 app = ServerApp()
 
@@ -48,6 +65,11 @@ def main(grid: Grid, context: Context) -> None:
     )  # each line would be pushed as a log, with a line of its own
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     folder = open_server(Path(os.environ.get(FOLDER_VARIABLE, "")))
+    with _logged(flower_folder(folder).log(LOG)):
+        _work(grid, context, folder)
+
+
+def _work(grid: Grid, context: Context, folder: ServerFolder) -> None:
     kept = pick_plan(folder, str(context.run_config["plan"]))
     run = RunFolder(folder, kept.body.plan_id)
     run.make()
@@ -57,7 +79,30 @@ def main(grid: Grid, context: Context) -> None:
         _offer_release(answers, nodes, folder, kept, run)
         return
     with exclusive(run.path, wait_s=10.0):
-        _Run(answers, nodes, folder, kept, run, context).train()
+        work = _Run(answers, nodes, folder, kept, run, context)
+        try:
+            work.train()
+        except (Exception, RunNotRunningException) as error:  # the process's edge: Flower raises what it likes
+            work.give_up(error)
+            raise
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """What is logged within the block stands in this file too, and what ends it; a full disk costs lines alone."""
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, delay=True)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    except (Exception, RunNotRunningException):
+        log.exception("this process ends by an error")
+        raise
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 class _Run:
@@ -81,15 +126,18 @@ class _Run:
         )
 
     def train(self) -> None:
-        """From the sites' approval to the last round; what goes wrong stands in the run's state."""
-        try:
-            self._write()
-            if self._agreed():
-                self._rounds()
-        except FedmetsError as error:
-            last = self._progress.model_copy(update={"reason": str(error)})
-            self._progress = self._run.write_last_words(last, _now())
-            raise
+        """From the sites' approval to the last round."""
+        self._write()
+        if self._agreed():
+            self._rounds()
+
+    def give_up(self, error: BaseException) -> None:
+        """Leave in the run's state what ended it; the words of an error that is not ours are in the log alone."""
+        fault, reason = _fault_of(error), str(error)
+        if fault is not None:
+            reason = f"{fault}: {_FAULTS[fault]}; its words are in {flower_folder(self._folder).log(LOG)}"
+        last = self._progress.model_copy(update={"reason": reason, "fault": fault})
+        self._progress = self._run.write_last_words(last, _now())
 
     def _agreed(self) -> bool:
         """Whether the sites approved; a run that has rounds behind it asked before, and each task asks again."""
@@ -137,6 +185,15 @@ def _offer_release(grid: Messages, nodes: Nodes, folder: ServerFolder, kept: Kep
 
     asking = Approvals(grid, message, kept.plan, nodes, folder, _now, say)
     asking.ask(kept.plan.federation.deadline_s)
+
+
+def _fault_of(error: BaseException) -> RunFault | None:
+    """What kind of error it is; None for one of ours, whose text says what to do."""
+    if isinstance(error, FedmetsError):
+        return None
+    if isinstance(error, RunNotRunningException):
+        return RunFault.ENDED_BY_FLOWER
+    return RunFault.TRANSPORT if isinstance(error, _TRANSPORT_ERRORS) else RunFault.PROGRAM
 
 
 def _identity(folder: ServerFolder) -> IdentityKey:

@@ -27,10 +27,15 @@ BACKDATED = timedelta(hours=1)  # a site's clock may lag behind the authority's
 LIFETIMES = {
     Role.AGGREGATOR: timedelta(days=1825),
     Role.GATEWAY: timedelta(days=365),
+    Role.LOOPBACK: timedelta(days=1825),  # as the identity: what ends with the gateway's must not end a run
     Role.SITE: timedelta(days=730),
     Role.NODE: timedelta(days=730),
 }
-_USAGES = {Role.GATEWAY: ExtendedKeyUsageOID.SERVER_AUTH, Role.NODE: ExtendedKeyUsageOID.CLIENT_AUTH}
+_USAGES = {
+    Role.GATEWAY: ExtendedKeyUsageOID.SERVER_AUTH,
+    Role.LOOPBACK: ExtendedKeyUsageOID.SERVER_AUTH,
+    Role.NODE: ExtendedKeyUsageOID.CLIENT_AUTH,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from common.certificates import read_certificate
 from common.errors import FedmetsError, KeyFileError, UserError
 from common.joining import address_of
 from common.keyfiles import read_private_file
@@ -60,6 +61,7 @@ async def run_gateway(config: GatewayConfig) -> None:
         RefusalLog(_say, time.monotonic),
     )
     tls = tls_context(config)
+    service.ends = read_certificate(config.certificate.read_bytes()).not_valid_after_utc
     _allow_files(2 * limits.connections + 64)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

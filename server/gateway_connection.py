@@ -7,6 +7,7 @@ used again only after an exchange that was complete to the byte on both sides.
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import h11
@@ -28,6 +29,7 @@ class Service:
     Attributes:
         between: tasks of connections that wait for a request, and can be ended without loss.
         draining: no further request is taken.
+        ends: of the gateway's certificate.
     """
 
     limits: GatewayLimits
@@ -37,6 +39,16 @@ class Service:
     log: RefusalLog
     between: set[asyncio.Task[None]] = field(default_factory=set)
     draining: bool = False
+    ends: datetime | None = None
+
+    def keeps_connections(self) -> bool:
+        """Whether a connection may take another request.
+
+        None does once the certificate has ended: a site would go on with the connection that it has, whose
+        certificate it checked once, and take itself for connected while its signs of life, which need new ones, no
+        longer get through. So it finds out at its next request.
+        """
+        return not self.draining and (self.ends is None or datetime.now(UTC) <= self.ends)
 
 
 async def serve(client: Connection, address: str, service: Service) -> None:
@@ -61,7 +73,7 @@ async def serve(client: Connection, address: str, service: Service) -> None:
             forwarded = admit(request, service.upstream.name, address, service.limits.body_bytes)
             with service.bodies.reserved(client_key, forwarded.body_bytes):
                 buffered = await _exchange(client, parser, forwarded, service)
-            if not forwarded.keep_alive:
+            if not (forwarded.keep_alive and service.keeps_connections()):
                 return
             patience_s, asked = service.limits.idle_s, "before a request"
     except Refused as refused:
@@ -125,7 +137,7 @@ async def _exchange(client: Connection, parser: h11.Connection, forwarded: Forwa
         server.writer.write(talk.send(forwarded.request) or b"")
         await _send_up(client, server, ahead[:size], size, limits)
         response = await _read_answer(talk, server, limits.response_s)
-        keep_alive = forwarded.keep_alive and not service.draining
+        keep_alive = forwarded.keep_alive and service.keeps_connections()
         head, length = answer(response, keep_alive)
         if forwarded.request.method == b"HEAD":
             length = 0

@@ -2,7 +2,8 @@
 
 DIR/federation.json          name, hosts, port: public
 DIR/authority/               authority.key, authority.crt, authority.crl
-DIR/server/0001/ 0002/ ...   identity.key, identity.crt, tls.key, tls.crt; from the second on rotation.json
+DIR/server/0001/ 0002/ ...   identity.key, identity.crt, tls.key, tls.crt, loopback.key, loopback.crt; from
+                             the second on rotation.json
 DIR/sites/NAME.json          one file a site
 DIR/audit.jsonl              every change, hash-chained
 """

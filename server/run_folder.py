@@ -1,6 +1,7 @@
 """A run of a plan on the consortium's disk: DIR/runs/PLAN_ID, with its rounds, its audit log and how it stands."""
 
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,14 @@ RESERVE_FILE = "reserve"
 _RESERVE_BYTES = 65_536
 
 
+class RunFault(StrEnum):
+    """What ended a run's process, where it was no error of ours, which says so itself."""
+
+    TRANSPORT = "transport-error"
+    ENDED_BY_FLOWER = "ended-by-flower"
+    PROGRAM = "program-error"
+
+
 class RunProgress(Frozen):
     """How far a run is, as its own process last wrote.
 
@@ -27,6 +36,7 @@ class RunProgress(Frozen):
         standings: what each site said of the plan.
         status: how it ended; None before.
         reason: in words, where something stands in its way.
+        fault: its kind, where the reason is not an error of ours.
         began_at, changed_at: by the aggregator's clock.
         process_id: of the process at work.
         flower_run: Flower's own number of the run.
@@ -38,6 +48,7 @@ class RunProgress(Frozen):
     standings: dict[str, str] = {}
     status: RunStatus | None = None
     reason: str = ""
+    fault: RunFault | None = None
     began_at: AwareDatetime
     changed_at: AwareDatetime
     process_id: int = 0

@@ -11,7 +11,7 @@ from server.plans import KeptPlan, all_plans
 from server.pooled_figures import PooledFigures, in_words, latest_figures
 from server.provisioning import ServerFolder
 from server.records import RoundRecord
-from server.run_folder import RunFolder, RunProgress
+from server.run_folder import RunFault, RunFolder, RunProgress
 from server.store import RunStore
 
 
@@ -21,6 +21,7 @@ class RunReport:
 
     Attributes:
         state: not started, proposing, training, interrupted, stopped, completed, partial or failed.
+        fault: the kind of what interrupted it, where that was no error of ours; else None.
         last: the last committed round; None before the first.
         validation: figures of the last round that was validated, over all sites; None before the first.
     """
@@ -32,6 +33,7 @@ class RunReport:
     rounds: int
     standings: dict[str, str]
     reason: str
+    fault: RunFault | None
     changed_at: datetime | None
     last: RoundRecord | None
     validation: PooledFigures | None
@@ -63,6 +65,7 @@ class RunReport:
             "rounds": self.rounds,
             "standings": self.standings,
             "reason": self.reason,
+            "fault": self.fault,
             "changed_at": self.changed_at.isoformat() if self.changed_at else None,
             "last_round": self.last.model_dump(mode="json") if self.last else None,
             "validation": asdict(self.validation) if self.validation else None,
@@ -97,6 +100,7 @@ def report_run(folder: ServerFolder, kept: KeptPlan) -> RunReport:
         rounds=kept.plan.federation.rounds,
         standings=progress.standings if progress else {},
         reason=progress.reason if progress else "",
+        fault=progress.fault if progress else None,
         changed_at=progress.changed_at if progress else None,
         last=last,
         validation=latest_figures(history),

@@ -102,9 +102,8 @@ def end_run(folder: ServerFolder, kept: KeptPlan, cli: FlowerCli, now: datetime)
             os.kill(progress.process_id, signal.SIGTERM)
         time.sleep(_POLL_S)
     last = run.progress() or progress
-    run.write(
-        last.model_copy(update={"phase": "ended", "status": None, "reason": "stopped by the consortium"}), now
-    )
+    stopped = {"phase": "ended", "status": None, "reason": "stopped by the consortium", "fault": None}
+    run.write(last.model_copy(update=stopped), now)
     with exclusive(folder.path, _WAIT_S):
         folder.audit(now).record("run-stopped", last.round_id, {"plan_id": kept.body.plan_id})
 

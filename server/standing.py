@@ -76,10 +76,10 @@ def _revocations(folder: ServerFolder, entries: Iterable[SiteEntry], now: dateti
 
 
 def _former_server_keys(folder: ServerFolder) -> list[Revocation]:
-    """Both certificates of every generation but the present one, superseded when the next one was made."""
+    """Every certificate of every generation but the present one, superseded when the next one was made."""
     generations = [ServerKeys(path) for path in folder.generations()]
     return [
         Revocation(certificate.serial_number, rotation.body.rotated_at, x509.ReasonFlags.superseded)
         for keys, rotation in zip(generations, folder.rotations(), strict=False)
-        for certificate in keys.certificates()
+        for certificate in keys.issued()
     ]

@@ -120,14 +120,14 @@ def prepare_database(folder: ServerFolder) -> None:
 
 
 def superlink_program(folder: ServerFolder, port: int, environment: Mapping[str, str]) -> Program:
-    """flower-superlink with the server's present TLS keys, as `server_keys` gives them now."""
-    flower, keys = flower_folder(folder), folder.server_keys()
+    """flower-superlink with the server's present loopback keys, as `server_keys` gives them now."""
+    flower, (certificate, key) = flower_folder(folder), folder.server_keys().loopback
     arguments = {
         "--host": LOOPBACK,
         "--port": str(port),
         "--ssl-ca-certfile": str(folder.authority_certificate.resolve()),
-        "--ssl-certfile": str(keys.tls_certificate.resolve()),
-        "--ssl-keyfile": str(keys.tls_key.resolve()),
+        "--ssl-certfile": str(certificate.resolve()),
+        "--ssl-keyfile": str(key.resolve()),
         "--database": f"sqlite:///{quote(os.fsencode(flower.database))}",  # a bare path with % or ? names another
         "--isolation": "process",
     }

@@ -133,18 +133,18 @@ def run_up(
         put_on_path(folder)
         prepare_database(folder)
         cli = point_cli(folder, up.port, environment)
-        generation = folder.server_keys().generation
+        keys = KeysInUse(up, supervisor, say)
         for program in up.programs():
             supervisor.start(program)
         with Upkeep(folder, cli, clock, up.superlink_is_healthy, say) as upkeep:
             record: UpRecord | None = None
             while not stops.wait(_POLL_S):
-                generation = _follow_rotation(up, supervisor, generation, say)
+                keys.follow()
                 supervisor.poll()
                 if record is not None:
-                    record = _keep(folder, record, up.record(supervisor, generation, record.ready_at))
+                    record = _keep(folder, record, up.record(supervisor, keys.generation, record.ready_at))
                 elif upkeep.settled and up.is_healthy(supervisor):
-                    record = _keep(folder, None, up.record(supervisor, generation, clock()))
+                    record = _keep(folder, None, up.record(supervisor, keys.generation, clock()))
                     say(f"ready: {folder.federation.name} at {folder.federation.address}")
         say(f"ending: {stops.received[0].name}")
 
@@ -157,15 +157,38 @@ def gateway_program(folder: ServerFolder, listen: str, port: int, environment: d
     return Program("gateway", argv, environment, flower_folder(folder).log("gateway"), backoff=_GATEWAY_BACKOFF)
 
 
-def _follow_rotation(up: _Up, supervisor: Supervisor, generation: int, say: Callable[[str], None]) -> int:
-    """Start again, with the new keys, what shows a certificate; the former private keys are deleted already."""
-    present = up.folder.server_keys().generation
-    if present != generation:
-        say(f"server keys of generation {present}: superlink and gateway start again")
-        for program in up.programs():
+class KeysInUse:
+    """The generation of server keys that the programs were started with, brought up to date after a rotation."""
+
+    def __init__(self, up: _Up, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+        self._up, self._supervisor, self._say = up, supervisor, say
+        self._said = ""
+        self.generation = up.folder.server_keys().generation
+
+    def follow(self) -> None:
+        """Start again, with the new keys, what shows a certificate; the former private keys are deleted already.
+
+        On a disk without room for the gateway's configuration all of them go on with what they have in memory.
+        That is said once, and the next call tries again.
+        """
+        present = self._up.folder.server_keys().generation
+        if present == self.generation:
+            return
+        try:
+            programs = self._up.programs()
+        except StorageError as error:
+            self._say_once(f"server keys of generation {present} cannot be taken up yet: {error}; tried again")
+            return
+        self._say_once(f"server keys of generation {present}: superlink and gateway start again")
+        for program in programs:
             if program.name != "superexec":  # knows the authority alone
-                supervisor.replace(program)
-    return present
+                self._supervisor.replace(program)
+        self.generation = present
+
+    def _say_once(self, words: str) -> None:
+        if words != self._said:
+            self._said = words
+            self._say(words)
 
 
 def _keep(folder: ServerFolder, before: UpRecord | None, record: UpRecord) -> UpRecord:

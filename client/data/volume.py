@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -43,7 +44,7 @@ def read_volume(path: Path, case: str, missing: CaseReason) -> Volume:
     """
     with _faults_typed(path, case):
         check_file(path, case, missing)
-        with _decompressed(path) as stream:
+        with path.open("rb") as raw, _decompressed(raw) as stream:
             volume = _parse(stream, path, case)
             while stream.read(1 << 20):  # to the end, where gzip keeps its checksum
                 pass
@@ -61,10 +62,13 @@ def read_grid(path: Path, case: str, missing: CaseReason) -> Grid:
     """
     with _faults_typed(path, case):
         check_file(path, case, missing)
-        with _decompressed(path) as stream:
-            image, grid = _checked_header(stream, path, case)
-        wanted = image.dataobj.offset + math.prod(image.shape) * image.header.get_data_dtype().itemsize
-        if _size_differs(path, wanted):
+        with path.open("rb") as raw:
+            with _decompressed(raw) as stream:
+                header = _read_header(stream)
+            grid = _checked_grid(header, path, case)
+            voxels_bytes = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+            differs = _size_differs(raw, header.get_data_offset() + voxels_bytes)
+        if differs:
             read_volume(path, case, missing)
         return grid
 
@@ -83,8 +87,8 @@ def header_spacing_mm(path: Path) -> tuple[float, float, float] | None:
     if not path.is_file():  # a named pipe would be waited for without end
         return None
     try:
-        with _decompressed(path) as stream:
-            affine = _open_image(stream).affine
+        with path.open("rb") as raw, _decompressed(raw) as stream:
+            affine = _read_header(stream).get_best_affine()
     except (OSError, EOFError, zlib.error, ValueError, WrapStructError, ImageFileError, HeaderDataError):
         return None
     x, y, z = (float(edge) for edge in np.linalg.norm(affine[:3, :3], axis=0))
@@ -108,50 +112,55 @@ def _faults_typed(path: Path, case: str) -> Iterator[None]:
         raise _unreadable(path, case, error) from None
 
 
-def _size_differs(path: Path, wanted_bytes: int) -> bool:
+def _size_differs(raw: BufferedReader, wanted_bytes: int) -> bool:
     """Whether a file, once decompressed, has another size than its header says; gzip knows it modulo 2^32."""
-    with path.open("rb") as raw:
-        compressed = raw.read(2) == _GZIP_MAGIC
-        end = raw.seek(-4, os.SEEK_END) + 4
-        if not compressed:
-            return end < wanted_bytes
-        return int.from_bytes(raw.read(4), "little") != wanted_bytes % 2**32
+    raw.seek(0)
+    compressed = raw.read(2) == _GZIP_MAGIC
+    end = raw.seek(-4, os.SEEK_END) + 4
+    if not compressed:
+        return end < wanted_bytes
+    return int.from_bytes(raw.read(4), "little") != wanted_bytes % 2**32
 
 
 @contextmanager
-def _decompressed(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed where they are gzip, whatever the name says."""
-    with path.open("rb") as raw:
-        if raw.peek(2)[:2] == _GZIP_MAGIC:
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield cast(BinaryIO, stream)
-        else:
-            yield raw
+def _decompressed(raw: BufferedReader) -> Iterator[BinaryIO]:
+    """The bytes of a file just opened, decompressed where they are gzip, whatever its name says."""
+    if raw.peek(2)[:2] == _GZIP_MAGIC:
+        with gzip.GzipFile(fileobj=raw) as stream:
+            yield cast(BinaryIO, stream)
+    else:
+        yield raw
 
 
-def _open_image(stream: BinaryIO) -> Any:
-    """A lazy NIfTI image on an open stream: header read, data not."""
+def _image_class(stream: BinaryIO) -> Any:
+    """nibabel's class for what begins here, told by the header's size, its first number."""
     start = cast(Any, stream).peek(4)[:4]
     sizes = (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
     image_class = next((_IMAGE_BY_HEADER_SIZE[size] for size in sizes if size in _IMAGE_BY_HEADER_SIZE), None)
     if image_class is None:
         raise ImageFileError("not a NIfTI file")
-    return image_class.from_stream(stream)
+    return image_class
+
+
+def _read_header(stream: BinaryIO) -> Any:
+    """A NIfTI header alone, checked and mended as nibabel does; a third of the time that a lazy image takes."""
+    header_class = _image_class(stream).header_class
+    return header_class(stream.read(header_class.template_dtype.itemsize))
 
 
 def _parse(stream: BinaryIO, path: Path, case: str) -> Volume:
-    image, grid = _checked_header(stream, path, case)
+    image = _image_class(stream).from_stream(stream)
+    grid = _checked_grid(image.header, path, case)
     return Volume(np.asarray(image.dataobj).reshape(grid.shape), grid)
 
 
-def _checked_header(stream: BinaryIO, path: Path, case: str) -> tuple[Any, Grid]:
-    image = _open_image(stream)
-    shape = check_shape(tuple(image.shape), case, path)
-    affine = np.asarray(image.affine, dtype=np.float64)
-    check_spacing(affine, tuple(image.header.get_zooms()), case, path)
-    if image.header.get_data_dtype().kind not in "iuf":
-        raise ImageFileError(f"voxels of type {image.header.get_data_dtype()} are not single numbers")
-    return image, Grid(shape, affine)
+def _checked_grid(header: Any, path: Path, case: str) -> Grid:
+    shape = check_shape(tuple(header.get_data_shape()), case, path)
+    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+    check_spacing(affine, tuple(header.get_zooms()), case, path)
+    if header.get_data_dtype().kind not in "iuf":
+        raise ImageFileError(f"voxels of type {header.get_data_dtype()} are not single numbers")
+    return Grid(shape, affine)
 
 
 def _unreadable(path: Path, case: str, error: Exception) -> CaseRejected:

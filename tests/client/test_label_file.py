@@ -54,5 +54,5 @@ def test_a_survey_without_a_plan_takes_no_map_of_probabilities_for_a_label(tmp_p
     case = write_case(tmp_path / "p1")
     assert case.label is not None
     write_nifti(case.label, np.full(SHAPE, 0.3, np.float32), oriented_affine("RAS", SPACING_MM, SHAPE))
-    survey = survey_cases(Listing((case,)), None, None, lambda: True)
+    survey = survey_cases(Listing((case,)), None, None, lambda: 60.0)
     assert [bad.reason for bad in survey.bad] == [CaseReason.ILLEGAL_LABEL]

@@ -50,9 +50,9 @@ def test_sizes_of_folders(tmp_path: Path) -> None:
 
 
 def test_the_user_who_faces_the_network_must_exist() -> None:
-    assert check_network_user(None).level == "ok"
-    assert check_network_user("root").level == "ok"
-    assert check_network_user("no-such-user").advice == "run: useradd --system no-such-user"
+    assert check_network_user(None, Path("/srv"), [], 1.0).level == "ok"
+    missing = check_network_user("no-such-user", Path("/srv"), [], 1.0)
+    assert (missing.level, missing.advice) == ("fail", "run: useradd --system no-such-user, or leave it out")
 
 
 def test_flwr_must_be_the_pinned_one() -> None:

@@ -14,20 +14,31 @@ from pathlib import Path
 
 import pytest
 
-from client import supernode
 from client.site_config import Folders, SiteConfig
 from client.site_folder import SiteFolder
-from client.supernode import NodeFiles, node_files, read_standing, standing_in, supernode_program
+from client.supernode import (
+    NodeFiles,
+    clear_copies,
+    node_files,
+    read_standing,
+    standing_in,
+    supernode_program,
+)
 from client.supernode_main import LOOP_ENDED
 from common.config import DataSection
-from common.errors import UserError
+from common.errors import StorageError, UserError
 from common.launching import launch
+from tests.site_unit import with_its_rights
 from tests.trust import make_lab
 
 START = "\x1b[92mINFO \x1b[0m:      Starting Flower SuperNode\n"
 SIGNED_IN = START + "\x1b[92mINFO \x1b[0m:      SuperNode ID: 1532\n"
 AWAY = "WARNING :   Connection attempt failed, retrying in 0.88 seconds\n"
 BACK = "INFO :      Connection successful after 1.20 seconds and 2 tries.\n"
+EXPIRED = (
+    "ERROR :     [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+    "certificate has expired (_ssl.c:1006)\n"
+)
 REFUSED = START + "ERROR :     Exit Code: 305\nFailed to initialize\n[code: 2004] Failed to activate SuperNode.\n"
 
 
@@ -47,6 +58,9 @@ def config(proxy: str | None = None, user: str | None = None) -> SiteConfig:
         (REFUSED, False, "does not let this site in"),
         (REFUSED + SIGNED_IN, True, "connected"),
         (START + "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", False, "no certificate of this"),
+        (SIGNED_IN + EXPIRED, False, "has expired, .* nothing has to be done here"),
+        (SIGNED_IN + EXPIRED + AWAY + BACK, True, "connected"),
+        (SIGNED_IN + EXPIRED + "INFO :      Received successfully\n", True, "connected"),
         (SIGNED_IN + "INFO :      SuperNode terminated gracefully.\n", False, "refused its signature"),
         (START + "httpx.ProxyError: 407 Proxy Authentication Required", False, "the proxy wants a user"),
         (START + "[Errno 98] error while attempting to bind: address already in use", False, "supernode_port"),
@@ -177,11 +191,7 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_user_of_its_own_gets_copies_and_nothing_else(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/cat")  # wherever this installation lies
-    monkeypatch.setattr(supernode, "__file__", "/bin/cat")
+def test_a_user_of_its_own_gets_copies_and_nothing_else(open_folder: Path) -> None:
     folder: SiteFolder = make_lab(open_folder / "lab").add("north")
     (open_folder / "lab").chmod(0o711)
     secret = folder.path / "secret"
@@ -198,10 +208,57 @@ def test_a_user_of_its_own_gets_copies_and_nothing_else(
         assert (done.returncode == 0) is readable
 
 
-def test_a_user_that_is_not_there_or_cannot_get_there_is_told_of(tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can give files away; needs setpriv"
+)
+def test_the_rights_that_the_unit_leaves_are_enough_for_it(tmp_path: Path) -> None:
+    site = make_lab(tmp_path / "lab").add("north")
+    (site.path / "secret").write_text("s")
+    script = (
+        "import sys, pathlib; from client.site_folder import SiteFolder\n"
+        "from client.supernode import clear_copies, node_files\n"
+        "site = SiteFolder(pathlib.Path(sys.argv[1]))\n"
+        "for _ in range(2): node_files(site.path, site.joined(), site.path / 'secret', 'nobody')\n"
+        "clear_copies(site.path)"
+    )
+    command = [*with_its_rights(), sys.executable, "-c", script, str(site.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (site.path / "supernode").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_copies_go_when_they_are_no_longer_needed(tmp_path: Path) -> None:
+    site, copies = make_lab(tmp_path / "lab").add("north"), tmp_path / "lab" / "north" / "supernode"
+    secret = site.path / "secret"
+    secret.write_text("s")
+    node_files(site.path, site.joined(), secret, "nobody")
+    assert copies.exists()
+    node_files(site.path, site.joined(), secret, None)  # taken out of site.toml
+    assert not copies.exists()
+    node_files(site.path, site.joined(), secret, "nobody")
+    clear_copies(site.path)
+    clear_copies(site.path)
+    assert not copies.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_nothing_is_given_away_beside_what_its_user_has_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it makes files faster than they can be removed: a link among them would be followed as root."""
+    site = make_lab(tmp_path / "lab").add("north")
+    secret, copies = site.path / "secret", site.path / "supernode"
+    secret.write_text("s")
+    copies.mkdir()
+    (copies / "node").symlink_to(secret)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    with pytest.raises(StorageError, match=f"{copies}: cannot be written"):
+        node_files(site.path, site.joined(), secret, "nobody")
+    assert (secret.read_text(), secret.stat().st_uid) == ("s", 0)
+
+
+def test_a_user_that_is_not_there(tmp_path: Path) -> None:
     folder = make_lab(tmp_path / "lab").add("north")
     with pytest.raises(UserError, match="no user 'nobody-at-all'"):
         node_files(folder.path, folder.joined(), tmp_path / "secret", "nobody-at-all")
-    folder.path.chmod(0o700)
-    with pytest.raises(UserError, match=r"run: chmod o\+x"):
-        node_files(folder.path, folder.joined(), tmp_path / "secret", "nobody")

@@ -54,7 +54,7 @@ def test_nothing_private_is_open_and_the_log_begins(tmp_path: Path) -> None:
     server = make_lab(tmp_path).server
     assert server.path.stat().st_mode & 0o077 == 0
     modes = {path.name: path.stat().st_mode & 0o777 for path in server.path.rglob("*.key")}
-    assert modes == {"authority.key": 0o600, "identity.key": 0o600, "tls.key": 0o600}
+    assert modes == dict.fromkeys(("authority.key", "identity.key", "loopback.key", "tls.key"), 0o600)
     (record,) = read_audit(server.path / "audit.jsonl")
     assert record.event == "federation-created"
     assert record.time == DAY_0.timestamp()

@@ -121,11 +121,10 @@ def test_a_forged_rotation_changes_nothing(lab: Lab, forge: object, code: TrustC
 
 def test_old_private_keys_are_deleted_and_old_certificates_revoked(lab: Lab) -> None:
     old = lab.server.server_keys()
-    identity, tls = old.certificates()
+    issued = dict(zip((Role.AGGREGATOR, Role.GATEWAY, Role.LOOPBACK), old.issued(), strict=True))
     rotate_server(lab.server, day(1), more_hosts=("10.0.0.9",))
-    assert not old.identity_key.exists()
-    assert not old.tls_key.exists()
-    for certificate, role in ((identity, Role.AGGREGATOR), (tls, Role.GATEWAY)):
+    assert list(old.folder.glob("*.key")) == []
+    for role, certificate in issued.items():
         with pytest.raises(TrustError) as refused:
             lab.server.authority().check(certificate, Holder("BMFED", role, "BMFED"), day(2))
         assert refused.value.code == TrustCode.REVOKED
@@ -133,6 +132,22 @@ def test_old_private_keys_are_deleted_and_old_certificates_revoked(lab: Lab) -> 
     with pytest.raises(EnrollmentError, match="--host"):
         rotate_server(lab.server, day(2), more_hosts=("no host",))
     assert lab.server.server_keys().generation == 2
+
+
+def test_superlinks_certificate_outlives_the_gateways_by_years(lab: Lab) -> None:
+    identity, gateway, loopback = lab.server.server_keys().issued()
+    assert (loopback.not_valid_after_utc - gateway.not_valid_after_utc).days == 4 * 365
+    assert loopback.not_valid_after_utc == identity.not_valid_after_utc
+
+
+def test_a_folder_from_before_superlink_had_its_own_keys_serves_with_the_gateways(lab: Lab) -> None:
+    keys = lab.server.server_keys()
+    for path in keys.loopback:
+        path.unlink()
+    assert keys.loopback == (keys.tls_certificate, keys.tls_key)
+    assert keys.issued() == keys.certificates()
+    rotate_server(lab.server, day(1))
+    assert [path.name for path in lab.server.server_keys().loopback] == ["loopback.crt", "loopback.key"]
 
 
 def test_sites_learn_from_their_next_kit_that_the_gateway_has_moved(lab: Lab) -> None:

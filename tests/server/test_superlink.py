@@ -47,8 +47,8 @@ def test_superlink_is_on_loopback_with_tls_and_knows_its_nodes(lab: Lab) -> None
         "--host": "127.0.0.1",
         "--port": "18000",
         "--ssl-ca-certfile": str(fed / "authority" / "authority.crt"),
-        "--ssl-certfile": str(fed / "server" / "0001" / "tls.crt"),
-        "--ssl-keyfile": str(fed / "server" / "0001" / "tls.key"),
+        "--ssl-certfile": str(fed / "server" / "0001" / "loopback.crt"),
+        "--ssl-keyfile": str(fed / "server" / "0001" / "loopback.key"),
         "--database": f"sqlite:///{fed}/flower/state.db",
         "--isolation": "process",
     }
@@ -96,7 +96,7 @@ def test_superexec_and_the_command_line_talk_to_that_superlink(lab: Lab) -> None
 def test_rotated_keys_are_taken_at_the_next_start(lab: Lab) -> None:
     rotate_server(lab.server, DAY_0)
     argv = superlink_program(lab.server, 18000, {}).argv
-    assert options(argv[3:-2])["--ssl-keyfile"].endswith("server/0002/tls.key")
+    assert options(argv[3:-2])["--ssl-keyfile"].endswith("server/0002/loopback.key")
     gateway_program_config(lab)
 
 
