@@ -28,7 +28,7 @@ from client.site_folder import SiteFolder
 from client.tied import die_with
 from client.trainer_frames import Request, answer_frame, task_in
 from client.training import fit, use_threads
-from common.errors import FailureCode, FedmetsError, SiteRefusal, StorageError
+from common.errors import FailureCode, FedmetsError, RefusalCode, SiteRefusal, StorageError, UserError
 from common.plan import Plan
 from common.protocol import SiteAnswer, SiteFailed, SiteRefused
 
@@ -78,6 +78,9 @@ def _open(
     except SiteRefusal as refusal:
         log.warning("plan '%s': %s", plan.name, refusal)
         return SiteRefused(name, request.round_id, refusal.code)
+    except UserError as error:
+        log.error("plan '%s': %s", plan.name, error)
+        return SiteRefused(name, request.round_id, RefusalCode.NOT_READY)
     except StorageError as error:
         log.error("plan '%s': %s", plan.name, error)
         return SiteFailed(name, request.round_id, FailureCode.DISK_FULL)

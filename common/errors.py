@@ -65,6 +65,7 @@ class RefusalCode(StrEnum):
     NO_STATE = "no-state-folder"
     CASES_CHANGED = "cases-changed"
     LABELS_DO_NOT_FIT = "labels-do-not-fit"
+    NOT_READY = "not-ready"
 
 
 class UpdateCode(StrEnum):
@@ -213,6 +214,10 @@ class NodeError(FedmetsError):
     def __init__(self, detail: str, holds_task: bool = False) -> None:
         super().__init__(detail)
         self.holds_task = holds_task
+
+
+class RunStalled(FedmetsError):
+    """Round after round below quorum; the message names the sites and what each said last."""
 
 
 class CheckpointCorrupt(FedmetsError):

@@ -14,7 +14,7 @@ from common.errors import FailureCode, UpdateCode, WireError
 from common.flower import from_record, to_record
 from common.identity import IdentityKey
 from common.plan import Plan
-from common.protocol import SiteFailed, SiteReply, SiteUntrusted, TrainTask
+from common.protocol import SiteFailed, SiteReply, SiteUntrusted, SiteUpdate, TrainTask
 from common.wire import Envelope, TaskBody
 from server.provisioning import ServerFolder
 from server.sealing import open_reply, seal_task
@@ -25,6 +25,7 @@ TRAIN, QUERY = "train", "query"
 _IN_MEMORY = 2  # answers beside the mean, whatever the number of sites: one worked off, one being fetched
 _POLL_S = 0.5
 _RETURN_WITHIN_S = 60.0
+_REST_S, _REST_SHARE = 60.0, 0.1  # the shorter of the two; the share is of the deadline
 _TTL_MARGIN_S = 60.0  # a reply on its way at the deadline may still be told from one that never came
 
 
@@ -64,14 +65,17 @@ class FlowerLink:
         self._grid, self._plan, self._nodes = grid, plan, nodes
         self._folder, self._identity, self._clock = folder, identity, clock
         self._expected = set(plan.sites)
+        self._rest_s = 0.0
 
     def online(self) -> tuple[str, ...]:
         """The plan's sites that are signed in, once those of the round before are back and enough for a quorum.
 
         A line that dropped for a moment, or a SuperLink that was started anew, must not cost a site its round, or
         the run all its rounds one after the other. Who took part before is awaited for a minute, a quorum for the
-        plan's deadline.
+        plan's deadline. Sites that are there, but too few of which had an update for the round before, are given a
+        rest first: what ails them may be over in a moment, as a mount that comes back.
         """
+        time.sleep(self._rest_s)
         begun_s = time.monotonic()
         while True:
             nodes = self._nodes()
@@ -94,13 +98,17 @@ class FlowerLink:
         present = {site: nodes[site] for site in sites if site in nodes}
         waiting = send(self._grid, sealed, present, TRAIN, end_s, str(task.round_id))
         del sealed  # its payload is as large as the model, and is sent
+        updates = 0
         for site, reply in answers_to(self._grid, waiting, end_s):
             begun_s = time.monotonic()
             checked = self._read(site, reply, body)
             del reply
             log.info("round %d: answer of %s checked in %.3f s", task.round_id, site, time.monotonic() - begun_s)
+            updates += isinstance(checked, SiteUpdate)
             yield checked
             del checked  # else it would live until the next one is here, beside it
+        enough = updates >= quorum_of(self._plan)
+        self._rest_s = 0.0 if enough else min(_REST_S, _REST_SHARE * self._plan.federation.deadline_s)
 
     def _seal(self, task: TrainTask) -> tuple[TaskBody, Envelope]:
         begun_s = time.monotonic()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from common.audit import JSON
 from common.compression import as_sent
-from common.errors import ConfigError
+from common.errors import ConfigError, RunStalled
 from common.model.build import new_network
 from common.model.weights import weights_of
 from common.plan import Plan
@@ -21,6 +21,8 @@ from server.federation import Federation
 from server.links import SiteLink
 from server.records import RoundRecord, RoundState, RunStatus, run_status
 from server.selection import quorum_of, select_sites
+
+STALLED_AFTER = 3  # rounds below quorum in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,16 @@ def run_federation(federation: Federation, link: SiteLink, on_round: Callable[[R
         OutputError: the store belongs to another plan.
         CheckpointCorrupt: the store holds no whole commit any more.
         StorageError: a commit or the audit log cannot be written; what was committed stands.
+        RunStalled: three rounds in a row were below quorum, and there are more to come.
     """
     plan = federation.plan
-    model = _resume_or_begin(federation)
+    model, below = _resume_or_begin(federation), 0
     for round_id in range(model.round_id + 1, plan.federation.rounds + 1):
         model = run_round(round_id, model, federation, link)
         on_round(model.record)
+        below = 0 if model.record.advanced else below + 1
+        if below == STALLED_AFTER and round_id < plan.federation.rounds:
+            raise _stalled(model.record, federation)
     history = federation.store.history()
     status = run_status(history, plan.federation.rounds)
     federation.audit.record(
@@ -68,6 +74,18 @@ def run_round(round_id: int, model: RoundState, federation: Federation, link: Si
     federation.store.commit(new)  # on disk before anyone is told
     _tell_audit(federation, new.record, collected)
     return new
+
+
+def _stalled(record: RoundRecord, federation: Federation) -> RunStalled:
+    """Else sites that fail at once, as on full disks, would use up a week's rounds within minutes."""
+    plan, missing = federation.plan, {site: code for site, code in _outcomes(record).items() if code != "accepted"}
+    federation.audit.record("run-stalled", record.round, {"sites": dict(missing)})
+    told = ", ".join(f"{site} {code}" for site, code in missing.items())
+    return RunStalled(
+        f"{STALLED_AFTER} rounds in a row had updates of fewer than {quorum_of(plan)} of {len(plan.sites)} sites, "
+        f"as the plan's quorum asks; in round {record.round}: {told}; put that right, then resume: "
+        f"{plan.federation.rounds - record.round} rounds are left"
+    )
 
 
 def weights_as_sent(weights: Weights, plan: Plan) -> Weights:
@@ -136,5 +154,9 @@ def _told(record: RoundRecord) -> dict[str, JSON]:
     return {
         "advanced": record.advanced,
         "model_sha256": record.model_sha256,
-        "sites": {site.site: site.code or site.outcome for site in record.sites},
+        "sites": dict(_outcomes(record)),
     }
+
+
+def _outcomes(record: RoundRecord) -> dict[str, str]:
+    return {site.site: site.code or site.outcome for site in record.sites}

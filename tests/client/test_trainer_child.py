@@ -16,7 +16,7 @@ from client.kept_network import KeptNetwork
 from client.site import Site
 from client.trainer_child import serve
 from client.trainer_frames import Answer, train_frame, warm_frame
-from common.errors import FailureCode, RefusalCode, SiteRefusal, StorageError, TrainingFailed
+from common.errors import DataError, FailureCode, RefusalCode, SiteRefusal, StorageError, TrainingFailed
 from common.plan import Plan
 from tests.client.test_policy import PLAN, SITE, TASK
 
@@ -82,6 +82,7 @@ def test_a_plan_that_is_begun_anew_has_its_cases_chosen_again(tmp_path: Path) ->
     [
         (StorageError("/cache: full"), FailureCode.DISK_FULL),
         (SiteRefusal(RefusalCode.CASES_CHANGED, "north", "p1 is gone"), RefusalCode.CASES_CHANGED),
+        (DataError("/data/Smith_John: no such folder"), RefusalCode.NOT_READY),
         (OSError("/data/Smith_John/t1c.nii.gz"), FailureCode.TRAINING_ERROR),
     ],
 )

@@ -235,6 +235,25 @@ def test_below_quorum_a_round_waits_until_its_deadline(tmp_path: Path, monkeypat
     assert len(seen) == 2  # eleven looks, 10 s to 110 s, of which the last was past the deadline
 
 
+def test_after_a_round_below_quorum_the_sites_are_given_a_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of the deadline of 100 s; what ailed them may be over then."""
+    lab = wire(tmp_path, make_plan(deadline_s=100.0))
+    rests: list[float] = []
+    monkeypatch.setattr("server.flower_link.time.sleep", rests.append)
+    for name in ("north", "south", "east"):
+        lab.trainers[name].reply = lambda site, task: SiteFailed(site, task.round_id, FailureCode.DISK_FULL)
+    link = lab.link()
+    for round_id in (1, 2):
+        assert link.online() == lab.plan.sites
+        list(link.train(lab.plan.sites, make_task(lab.plan, round_id), 30.0))
+        for name in ("north", "south"):
+            lab.trainers[name].reply = make_update
+    assert link.online() == lab.plan.sites
+    assert rests == [0.0, 10.0, 0.0]
+
+
 class OneByOne:
     """A grid whose answers take a moment to fetch; how many were fetched at once, and how many since the start."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.audit import read_audit
-from common.errors import CheckpointCorrupt, OutputError, RefusalCode
+from common.errors import CheckpointCorrupt, OutputError, RefusalCode, RunStalled
 from common.protocol import SiteRefused, SiteReply, TrainTask
 from common.weights import Vector, Weights
 from server.aggregation.build import Mean
@@ -115,6 +115,23 @@ def test_a_round_under_quorum_leaves_the_model_as_it_was(tmp_path: Path, behavio
     assert [record.advanced for record in result.history] == [True, False, True]
     assert result.history[1].model_sha256 == result.history[0].model_sha256
     assert result.history[1].accepted == 1
+    assert result.status is RunStatus.PARTIAL
+
+
+def test_three_rounds_in_a_row_below_quorum_stop_a_run_that_then_resumes(tmp_path: Path) -> None:
+    """Sites that answer with a code answer at once: all of a long run's rounds would be gone in minutes."""
+    link = FakeLink(behaviour=dict.fromkeys(SITES[:3], refuse))
+    said = (
+        "3 rounds in a row had updates of fewer than 2 of 4 sites, as the plan's quorum asks; in round 3: "
+        "north no-training-cases, south no-training-cases, east no-training-cases; put that right, then resume: "
+        "3 rounds are left"
+    )
+    with pytest.raises(RunStalled) as stalled:
+        run(tmp_path, link, rounds=6)
+    assert str(stalled.value) == said
+    assert events(tmp_path) == ["run-began", *["round-committed"] * 3, "run-stalled"]
+    result = run(tmp_path, FakeLink(), rounds=6)
+    assert [record.advanced for record in result.history] == [False] * 3 + [True] * 3
     assert result.status is RunStatus.PARTIAL
 
 
