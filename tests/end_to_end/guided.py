@@ -126,17 +126,25 @@ class Guided:
         process.terminate()
         return process.wait(PATIENCE_S)
 
-    @contextmanager
-    def held(self, who: str) -> Iterator[None]:
-        """For as long as the block lasts this hospital's training stands still, and with it the round."""
+    def trainer(self, who: str) -> int:
+        """The process that trains at a hospital, as soon as there is one."""
         path = str(self.site(who)).encode()
-        trainers = [pid for pid in at_work_in(self.site(who)) if _trains(pid, path)]
-        assert len(trainers) == 1
-        os.kill(trainers[0], signal.SIGSTOP)
+
+        def found() -> list[int]:
+            return [pid for pid in at_work_in(self.site(who)) if _trains(pid, path)]
+
+        wait_for(lambda: bool(found()), f"{who} has a trainer", self.log)
+        (trainer,) = found()
+        return trainer
+
+    @contextmanager
+    def held(self, trainer: int) -> Iterator[None]:
+        """For as long as the block lasts this training stands still, and with it the round."""
+        os.kill(trainer, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(trainers[0], signal.SIGCONT)
+            os.kill(trainer, signal.SIGCONT)
 
     def wait(self, what: str, paths: str, count: int) -> None:
         """Until so many files match the pattern."""

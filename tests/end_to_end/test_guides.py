@@ -16,6 +16,7 @@ from server.up_record import read_up
 from simulation.config import load_experiment
 from simulation.partition.command import partition_command
 from simulation.progress import PlainProgress
+from tests.end_to_end import in_the_text
 from tests.end_to_end.guided import CONSORTIUM, DOCS, HOSPITALS, Guided, blocks, guided, mail
 from tests.end_to_end.live import PATIENCE_S, wait_for
 from tests.end_to_end.tiny import PLAN, phantom_config
@@ -73,6 +74,7 @@ def _write_site_files(lab: Guided, held: ExitStack) -> None:
         assert shown.count('"/data/metastases"') == 1
         text = shown.replace("/data/metastases", str(data))
         (lab.site(who) / "site.toml").write_text(text, encoding="utf-8")
+    in_the_text.close_files(lab)
 
 
 def _wait_until_up(lab: Guided, held: ExitStack) -> None:
@@ -98,11 +100,14 @@ def _note_plan(lab: Guided, held: ExitStack) -> None:
 
 def _wait_for_proposals(lab: Guided, held: ExitStack) -> None:
     lab.wait("every hospital has the plan", "hospital-*/site/plans/*/plan.json", 3)
+    in_the_text.read_every_case(lab)
 
 
 def _hold_second_round(lab: Guided, held: ExitStack) -> None:
+    trainer = lab.trainer("hospital-c")  # looked for before: the three rounds are soon over
     lab.wait("the first round is committed", "consortium/bmfed/runs/*/rounds/round-0001", 1)
-    held.enter_context(lab.held("hospital-c"))
+    held.enter_context(lab.held(trainer))
+    in_the_text.approve_from_a_file(lab)
 
 
 def _let_go(lab: Guided, held: ExitStack) -> None:
@@ -111,14 +116,20 @@ def _let_go(lab: Guided, held: ExitStack) -> None:
 
 def _look_at_the_end(lab: Guided, held: ExitStack) -> None:
     said = {command: lab.said[f"{CONSORTIUM}: fedmets-server {command}"] for command in (STATUS, RESUME)}
-    assert "training, round 1 of 3" in said[STATUS]
+    assert re.search("training, round [12] of 3", said[STATUS]), said[STATUS]  # a second one may have come between
     assert "completed, round 3 of 3" in said[RESUME]
+    in_the_text.look_at_the_aggregator(lab)
+    in_the_text.read_flowers_log(lab, "round 3")
     waiting = lab.running.pop(f"{CONSORTIUM}: fedmets-server start bmfed $PLAN --wait")
     assert waiting.wait(PATIENCE_S) == 1  # stopped is neither completed nor partial
 
 
 def _wait_for_release(lab: Guided, held: ExitStack) -> None:
     lab.wait("every hospital was sent the model", "hospital-*/site/plans/*/release/signature.json", 3)
+
+
+def _use_the_model(lab: Guided, held: ExitStack) -> None:
+    in_the_text.use_the_model(lab)
 
 
 def _site_is_let_go(lab: Guided, held: ExitStack) -> None:
@@ -135,7 +146,6 @@ _BEFORE: Mapping[int, Act] = {
     6: _write_site_files,
     7: _write_plan,
     9: _wait_for_proposals,
-    11: _hold_second_round,
     12: _let_go,
     14: _wait_for_release,
 }
@@ -143,7 +153,9 @@ _AFTER: Mapping[int, Act] = {
     1: _note_fingerprint,
     5: _wait_until_up,
     7: _note_plan,
+    9: _hold_second_round,
     12: _look_at_the_end,
+    14: _use_the_model,
     15: _site_is_let_go,
 }
 

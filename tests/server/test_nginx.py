@@ -27,6 +27,7 @@ from server.nginx import NginxOptions, nginx_configuration
 from server.registry import Status
 from server.standing import set_standing
 from server.superlink import free_port
+from tests.end_to_end.shown import shown as shown_in
 from tests.server.fleet import Fleet, add_site, daemon, supernode, wait_until
 from tests.server.https import Place, ask, get, post
 from tests.server.test_gateway import FORBIDDEN
@@ -124,9 +125,11 @@ def test_a_sites_daemon_signs_in_through_its_sidecar_and_nobody_without_a_good_c
     config, place = written(fleet, "--client-certificates")
     port = free_port()
     site = fleet.site("south")
-    assert run_app(site_app, "fedmets-site", ("nginx", str(site.path), "--port", str(port))) == 0
+    write = shown_in("operations.md", "fedmets-site nginx SITE_DIR", {"SITE_DIR": str(site.path)})
+    assert run_app(site_app, "fedmets-site", (*write.split()[1:], "--port", str(port))) == 0
+    run = shown_in("operations.md", "fedmets-site run SITE_DIR --sidecar PORT", {"PORT": str(port)})
     with nginx(config) as log, nginx(site.path / "sidecar" / "nginx.conf") as sidecar_log:
-        with daemon(site, "", "--sidecar", str(port)):
+        with daemon(site, "", *run.split()[3:]):
             connected = wait_until(lambda: site_status(site, datetime.now(UTC)).connected)
             assert connected, (site.path / "logs" / "supernode.log").read_text() + sidecar_log.read_text()
         assert ask(shown(place, fleet, "south"), get("/health")) == (200, b"")
