@@ -54,7 +54,7 @@ _COMPONENT = "flwr-clientapp"
 _LONGEST_RETRY_S = 60.0
 _LONGEST_FETCH_S = 7200.0
 _POLL_S = 0.2
-_CONTENT_POLL_S = 0.5
+_CONTENT_POLL_S = 0.2
 _FETCHED_WITHIN_S = 5.0  # our aggregator asks every half second, Flower's own strategies every 3 s
 
 
@@ -215,6 +215,7 @@ def _pull_input(client: RuntimeHttpClient) -> tuple[Message, Context, bytes]:
         make_confirm_message_received_fn_protobuf(client.ConfirmMessageReceived, node, context.run_id),
         return_type=Message,
         max_time=_LONGEST_FETCH_S,
+        max_concurrent_pulls=1,  # each asks again and again for what has not come yet
         max_tries_per_object=None,
         initial_backoff=_CONTENT_POLL_S,
         backoff_cap=_CONTENT_POLL_S,
