@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from client import supernode
+from client.journal import require_log
 from client.network_user import network_user
 from client.server_trust import open_site
 from client.sidecar import loopback_certificate
@@ -114,6 +115,7 @@ def run_daemon(
         ConfigError: site.toml cannot be used.
         UserError: both a sidecar and a proxy; the SuperNode cannot be run as the user that site.toml names.
         OutputError: the folder's daemon runs already.
+        AuditBroken: the site's log was altered; says what to do.
         StorageError: the folder cannot be written.
     """
     folder = SiteFolder(site_dir.resolve())
@@ -126,6 +128,7 @@ def run_daemon(
         )
     if config.supernode_user is not None:
         can_run_as(network_user(config.supernode_user), folder.path, environment)  # raises where it cannot
+    require_log(folder, datetime.now(UTC))  # later every task would be lost for want of it, and nobody here told
     run = folder.path / RUN_FOLDER
     ends: list[str] = []
 
@@ -200,8 +203,12 @@ class _Watch:
         programs = self._supervisor.programs()
         return [one.process.pid for one in programs if one.name == name and one.process is not None]
 
+    def _node_started_at(self) -> datetime | None:
+        programs = self._supervisor.programs()
+        return next((one.since for one in programs if one.name == supernode.NAME and one.state == "running"), None)
+
     def _look_at_log(self) -> None:
-        standing = read_standing(self._log)
+        standing = read_standing(self._log, self._node_started_at())
         if standing.words != self._words:
             self._words = standing.words
             log.info("supernode: %s", standing.words)

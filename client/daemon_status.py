@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import AwareDatetime
 
 from client import supernode
-from client.approvals import all_plans
+from client.approvals import all_plans, damaged_plans
 from client.daemon import RUN_FOLDER, log_file
 from client.site_folder import SiteFolder
 from client.supernode import read_standing
@@ -77,12 +77,14 @@ def site_status(folder: SiteFolder, now: datetime) -> SiteStatus:
     kit = folder.joined().kit().body
     state = read_state(folder.path / RUN_FOLDER)
     running = state is not None and state.is_current()
-    standing = read_standing(log_file(folder, supernode.NAME))
     programs = tuple(_program(one) for one in state.programs) if state is not None and running else ()
     node = next((one for one in programs if one.name == supernode.NAME), None)
     node_runs = node is not None and node.state == "running"
+    started_at = node.since if node is not None and node_runs else None
+    standing = read_standing(log_file(folder, supernode.NAME), started_at)
     last_task, last_reply, broken = _last_lines(folder)
     warnings = [finding.line for finding in check_trust(folder, now) if finding.level != "ok"]
+    damaged = [f"plan {one.plan_id[:12]}: {one.damage}" for one in damaged_plans(folder)]
     return SiteStatus(
         site=kit.site,
         federation=kit.federation,
@@ -93,7 +95,7 @@ def site_status(folder: SiteFolder, now: datetime) -> SiteStatus:
         last_task=last_task,
         last_reply=last_reply,
         plans_waiting=tuple(one.plan_id for one in all_plans(folder) if one.standing == "waiting"),
-        warnings=(*warnings, *broken),
+        warnings=(*warnings, *broken, *damaged),
     )
 
 

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from common.documents import read_document
 from common.durable import write_durably
-from common.errors import RefusalCode, SiteRefusal
+from common.errors import EnrollmentError, RefusalCode, SiteRefusal
 from common.schema import Frozen
 from common.wire import Nonce, TaskBody, is_in_time
 
-SKEW_S = 240.0  # Flower's own sign-in tolerates 300 s
+SKEW_S = 240.0  # Flower itself refuses what was signed 5 s ahead of its clock, or 305 s behind
 
 
 class Begun(Frozen):
@@ -67,7 +67,15 @@ def forget_rounds(folder: Path) -> None:
 def read_begun(folder: Path) -> Begun:
     """What was begun so far; raises EnrollmentError when the file is damaged."""
     path = folder / "tasks.json"
-    return read_document(Begun, path, "the list of tasks begun") if path.exists() else Begun()
+    if not path.exists():
+        return Begun()
+    try:
+        return read_document(Begun, path, "the list of tasks begun")
+    except EnrollmentError:
+        raise EnrollmentError(
+            f"{path}: the list of tasks begun is damaged, and an old task can no longer be told from a new one; "
+            "restore the file from a backup, or ask the consortium for a plan of another name"
+        ) from None
 
 
 def _write(folder: Path, begun: Begun) -> None:

@@ -15,7 +15,7 @@ from common.joining import SiteKit, check_kit_answers, check_kit_signature
 from common.lock import exclusive
 from common.rotation import Aggregator, Rotations, follow_rotations
 
-Confirm = Callable[[str], None]
+Confirm = Callable[[str, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ def join_federation(folder: SiteFolder, kit_file: Path, confirm: Confirm, now: d
     Args:
         folder: the site's, with a request that waits.
         kit_file: what the consortium sent.
-        confirm: called with the authority's fingerprint, once everything else holds; raises to refuse. Not called
-            for a renewal, when the authority is the one already believed.
+        confirm: called with the authority's fingerprint, and whether this site believes that authority already,
+            as in a renewal, once everything else holds; raises to refuse.
         now: certificates must hold then.
 
     Raises:
@@ -61,10 +61,9 @@ def join_federation(folder: SiteFolder, kit_file: Path, confirm: Confirm, now: d
             )
         authority = _check(kit, keys, now)
         before = folder.in_use()
-        if before is None:
-            confirm(authority.fingerprint)
-        else:
+        if before is not None:
             _check_same_federation(folder, before, kit, authority)
+        confirm(authority.fingerprint, before is not None)
         _put_in_use(folder, keys, kit, now)
         if before is not None:
             for old in folder.generations()[:-1]:
@@ -74,9 +73,12 @@ def join_federation(folder: SiteFolder, kit_file: Path, confirm: Confirm, now: d
 
 
 def compare_with(given: str) -> Confirm:
-    """A confirmation by a fingerprint that came another way; raises TrustError when the kit's is another."""
+    """A confirmation by a fingerprint that came another way; raises TrustError when the kit's is another.
 
-    def confirm(found: str) -> None:
+    It is compared at a renewal too: whoever gives one has been told it, and a wrong one is news.
+    """
+
+    def confirm(found: str, _is_believed: bool) -> None:
         if found != given:
             raise TrustError(
                 TrustCode.WRONG_FINGERPRINT,

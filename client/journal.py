@@ -16,8 +16,21 @@ def note(folder: SiteFolder, now: datetime, event: str, round_id: int | None, de
 
     Raises:
         EnrollmentError: somebody has been at work there for half a minute.
-        AuditBroken: the log's chain does not hold.
+        AuditBroken: the log's chain does not hold; says what to do.
         StorageError: the disk is full.
     """
     with exclusive(folder.path, _WAIT_S):
         folder.audit(now).record(event, round_id, details)
+
+
+def require_log(folder: SiteFolder, now: datetime) -> None:
+    """Return when the log can be written on; a torn last line, which a crash leaves, is cut off and that is noted.
+
+    For whoever is about to do what must be on record: a hospital's daemon at its start, above all, since nothing
+    that it does later could be answered for.
+
+    Raises:
+        as `note` does.
+    """
+    with exclusive(folder.path, _WAIT_S):
+        folder.audit(now)

@@ -2,19 +2,21 @@
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from client.approvals import Proposal, all_plans, decide, pick_plan, receive_plan
-from client.releases import fetch_release
+from client.approvals import Proposal, all_plans, damaged_plans, decide, pick_plan, receive_plan
+from client.releases import SentReleases, fetch_release, fetch_sent
 from client.server_trust import open_site
 from client.site_folder import SiteFolder
 from client.trust_cli import AsJson, PassphraseFile, SiteDir
+from common.cli import one_line
 from common.documents import read_document
-from common.errors import UserError
+from common.errors import FedmetsError, UserError
 from common.passphrase import passphrase_for
 from common.plan_words import what_comes, what_leaves, what_runs
 from common.wire import SignedBody
@@ -42,15 +44,18 @@ def plans(site_dir: SiteDir, as_json: AsJson = False) -> None:
     \b
         fedmets-site plans /srv/fedmets
     """
-    found = all_plans(SiteFolder(site_dir))
+    folder = SiteFolder(site_dir)
+    found, damaged = [one for one in all_plans(folder) if not one.damage], damaged_plans(folder)
     if as_json:
         listed = [{"plan_id": one.plan_id, "name": one.plan.name, "standing": one.standing} for one in found]
-        print(json.dumps({"schema": 1, "plans": listed}))
+        print(json.dumps({"schema": 1, "plans": listed, "damaged": [asdict(one) for one in damaged]}))
         return
     for one in found:
         proposed = f"proposed {one.body.proposed_at:%Y-%m-%d %H:%M} UTC"
         print(f"{one.plan_id[:12]}  {one.standing:<8}  {one.plan.name}, {proposed}")
-    if not found:
+    for broken in damaged:
+        print(one_line(f"{broken.plan_id[:12]}  damaged   {broken.damage}"))
+    if not found and not damaged:
         print("no plan was proposed to this site yet")
 
 
@@ -92,6 +97,8 @@ def fetch(
 ) -> None:
     """Verify the models that the aggregator has released to this site, and store them for `segment`.
 
+    Each counts for itself: one that is refused keeps no other from being stored. What is stored is left alone.
+    Exits with 1 when one is refused that is not stored yet.
     Research software, not a medical device.
 
     Example:
@@ -101,15 +108,34 @@ def fetch(
     """
     folder = SiteFolder(site_dir)
     passphrase = passphrase_for(folder.joined().identity_key, passphrase_file)
-    fetched = fetch_release(folder, model, datetime.now(UTC), passphrase)
-    if as_json:
-        listed = [{"name": one.name, "path": str(one.path), "model_sha256": one.sha256} for one in fetched]
-        print(json.dumps({"schema": 1, "models": listed}))
-        return
-    for one in fetched:
-        print(
-            f"{one.path}: model of '{one.name}' after round {one.round_id}, sha256 {one.sha256}, signature holds"
+    now = datetime.now(UTC)
+    if model is not None:
+        found = SentReleases((fetch_release(folder, model, now, passphrase),), ())
+    else:
+        found = fetch_sent(folder, now, passphrase)
+    _print_releases(found, as_json)
+    if found.refused:
+        sent = len(found.fetched) + len(found.refused)
+        raise FedmetsError(
+            f"{site_dir}: {len(found.refused)} of {sent} releases were refused; the lines above say which and why"
         )
+
+
+def _print_releases(found: SentReleases, as_json: bool) -> None:
+    """All of them, those refused too: that one is refused must not hide that another is stored."""
+    if as_json:
+        listed = [
+            {"name": one.name, "path": str(one.path), "model_sha256": one.sha256, "was_here": one.was_here}
+            for one in found.fetched
+        ]
+        refused = [{"path": str(one.source), "reason": one.reason} for one in found.refused]
+        print(json.dumps({"schema": 1, "models": listed, "refused": refused}))
+        return
+    for one in found.fetched:
+        how = "stored before" if one.was_here else "signature holds"
+        print(f"{one.path}: model of '{one.name}' after round {one.round_id}, sha256 {one.sha256}, {how}")
+    for other in found.refused:
+        print(one_line(f"refused: {other.source}: {other.reason}"))
 
 
 def _decide(

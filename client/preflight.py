@@ -17,6 +17,7 @@ from client.data.survey import Survey
 from client.machine import free_disk_bytes, main_memory
 from client.preflight_compute import TrialProcess, check_compute
 from client.preflight_data import check_data
+from client.preflight_folder import check_audit_log, check_password
 from client.preflight_machine import (
     check_cache_disk,
     check_network_user,
@@ -87,7 +88,7 @@ def preflight(
         add("keys and certificates", _TRUST_S, lambda: _trust(folder, now()))
         data_s = math.inf if all_data is not None else begun_s + _DATA_S - time.monotonic()
         tell = all_data or (lambda _: None)
-        add("data", data_s + _HUNG_FILE_S, lambda: _data(config, fault, plan, data_s, tell, surveys))
+        add("data", data_s + _HUNG_FILE_S, lambda: _data(folder, config, fault, plan, data_s, tell, surveys))
         survey = surveys[0] if surveys else None
         user_s = max(begun_s + _USER_S - time.monotonic(), 0.0)
         add("machine", _MACHINE_S + user_s, lambda: _machine(folder, config, survey, user.result(user_s + 1.0)))
@@ -122,12 +123,14 @@ def _read_config(folder: SiteFolder) -> tuple[SiteConfig | None, str]:
 
 def _trust(folder: SiteFolder, now: datetime) -> list[Finding]:
     try:
-        return check_trust(folder, now)
+        findings = check_trust(folder, now)
     except FedmetsError as error:  # not joined yet: the rest can be checked all the same
-        return [Finding("fail", "federation", str(error))]
+        findings = [Finding("fail", "federation", str(error))]
+    return [*findings, check_audit_log(folder)]
 
 
 def _data(
+    folder: SiteFolder,
     config: SiteConfig | None,
     fault: str,
     plan: Plan | None,
@@ -141,7 +144,8 @@ def _data(
     findings, survey = check_data(config.data, plan, limit_s, tell)
     if survey is not None:
         surveys.append(survey)
-    return [Finding("ok", SITE_FILE, f"{config.data.adapter}, device {config.device}"), *findings]
+    sound = Finding("ok", SITE_FILE, f"{config.data.adapter}, device {config.device}")
+    return [check_password(folder.path / SITE_FILE) or sound, *findings]
 
 
 def _machine(

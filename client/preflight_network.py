@@ -19,7 +19,11 @@ from client.route import Gateway, Limits, UnreachableError, open_route, reason_o
 from common.expiry import Finding, Level
 
 WARN_SKEW = timedelta(seconds=60)
-FAIL_SKEW = timedelta(seconds=240)  # the SuperNode's sign-in signature is taken up to 300 s old
+FAIL_SKEW = timedelta(seconds=240)  # client/freshness.py; a signed request counts until it is 305 s old
+# SuperLink takes no request that was signed over 5 s after its own time. Dates of HTTP have no fractions: a second
+# of what is measured is theirs.
+WARN_AHEAD = timedelta(seconds=3)
+FAIL_AHEAD = timedelta(seconds=6)
 _ASK = "ask the consortium whether fedmets-server up runs"
 
 
@@ -114,10 +118,17 @@ def _clock(answer: http.client.HTTPResponse, now: datetime) -> Finding:
 
 
 def judge_skew(skew: timedelta) -> Finding:
-    """Judge this machine's time minus the gateway's: ok to 60 s, fail beyond 240 s, either way."""
+    """Judge this machine's time minus the gateway's.
+
+    Ahead: ok to 3 s, fail beyond 6 s. Behind: ok to 60 s, fail beyond 240 s.
+    """
     seconds = skew.total_seconds()
     found = f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the gateway's"
-    if abs(skew) <= WARN_SKEW:
+    warn, fail = (WARN_AHEAD, FAIL_AHEAD) if seconds > 0 else (WARN_SKEW, FAIL_SKEW)
+    if abs(skew) <= warn:
         return Finding("ok", "clock", found)
-    level: Level = "fail" if abs(skew) > FAIL_SKEW else "warn"
-    return Finding(level, "clock", found, "set this machine's clock by NTP; beyond 300 s no sign-in is taken")
+    level: Level = "fail" if abs(skew) > fail else "warn"
+    advice = (
+        "set this machine's clock by NTP; the aggregator refuses it when over 5 s ahead, or over 5 minutes behind"
+    )
+    return Finding(level, "clock", found, advice)

@@ -14,7 +14,7 @@ from pathlib import Path
 from common.audit import AuditLog
 from common.documents import read_document
 from common.durable import storage_errors
-from common.errors import EnrollmentError
+from common.errors import AuditBroken, EnrollmentError
 from common.generations import generations
 from common.identity import IdentityKey
 from common.joining import SiteKit, SiteRequest
@@ -105,6 +105,11 @@ class SiteFolder:
         return self.path / "rotations.json"
 
     @property
+    def audit_file(self) -> Path:
+        """What happened here, hash-chained."""
+        return self.path / "audit.jsonl"
+
+    @property
     def keys_folder(self) -> Path:
         """The generations of keys."""
         return self.path / "keys"
@@ -140,11 +145,27 @@ class SiteFolder:
         return read_document(Rotations, self.rotations_file, "a list of rotations")
 
     def audit(self, now: datetime) -> AuditLog:
-        """The site's log; raises AuditBroken when its chain does not hold."""
-        return AuditLog(self.path / "audit.jsonl", now.timestamp)
+        """The site's log, to be written on; raises AuditBroken, with what to do, when its chain does not hold."""
+        try:
+            return AuditLog(self.audit_file, now.timestamp)
+        except AuditBroken as error:
+            raise AuditBroken(f"{error}; {self.broken_log_advice}") from None
+
+    @property
+    def broken_log_advice(self) -> str:
+        """What a person does about a log that was altered; no command does it by itself, for it is evidence."""
+        log = self.audit_file
+        return (
+            "find out who or what changed it; then put the copy that you keep in its place, or begin a new log: "
+            f"mv {log} {log}.broken"
+        )
 
     def make(self) -> None:
-        """Create the folder, and in it keys/ for the owner alone; raises StorageError."""
+        """Create the folder and in it keys/, each for the owner alone; raises StorageError.
+
+        A folder that is there stays as open or closed as somebody has made it.
+        """
         with storage_errors(self.path.parent):
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
             self.keys_folder.mkdir(mode=0o700, exist_ok=True)

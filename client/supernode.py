@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from client.network_user import NetworkUser, can_start, network_user, require_reach
@@ -32,7 +33,7 @@ _QUIET = {
 _MAIN = ("-P", "-m", "client.supernode_main")
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "GLIBC_TUNABLES")
 _LOG_TAIL_BYTES = 64_000
-_STARTING = "Starting Flower SuperNode"
+_STARTING = "Starting Flower SuperNode"  # Flower's words, and before them those of client/supernode_main.py
 _LONG_AGO = f"{_STARTING}\nSuperNode ID: further up\n"  # of a log whose last start is not within its end any more
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -237,10 +238,18 @@ def _standing(text: str) -> NodeStanding:
     return NodeStanding(False, "signing in" if text else "not started")
 
 
-def read_standing(log: Path) -> NodeStanding:
-    """As `standing_in`, of the end of the log's file."""
+def read_standing(log: Path, started_at: datetime | None = None) -> NodeStanding:
+    """As `standing_in`, of the end of the log's file.
+
+    Args:
+        log: takes the output of one SuperNode after the other.
+        started_at: of the one that runs now, which may not have said a word yet: what was written before are then
+            another's last words, such as those of a clean stop. None where none runs.
+    """
     try:
         with log.open("rb") as file:
+            if started_at is not None and os.fstat(file.fileno()).st_mtime < started_at.timestamp():
+                return standing_in(_STARTING)
             begin = file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES, 0))
             tail = file.read().decode(errors="replace")
             return standing_in(tail if _STARTING in tail or not begin else _LONG_AGO + tail)

@@ -65,7 +65,8 @@ def join(
 
     Telephone the consortium and compare the fingerprint: whoever could change the kit on its way could otherwise
     put a federation of his own in its place. Without a terminal, --fingerprint is needed.
-    A kit that answers `renew` needs neither: it must be of the authority that this site believes already.
+    A kit that answers `renew` needs neither: it must be of the authority that this site believes already. Where
+    --fingerprint is given, it is compared all the same.
 
     Example:
 
@@ -113,8 +114,10 @@ def follow(
     print(json.dumps(result) if as_json else text)
 
 
-def _ask_person(found: str) -> None:
-    """Show the fingerprint and ask; refuses where nobody can be asked."""
+def _ask_person(found: str, is_believed: bool) -> None:
+    """Show the fingerprint of an authority that is new here, and ask; refuses where nobody can be asked."""
+    if is_believed:
+        return
     if not sys.stdin.isatty():
         raise EnrollmentError(
             f"the kit's authority has the fingerprint {grouped(found)}; compare it with the consortium by "

@@ -107,7 +107,8 @@ def verify_audit(path: Path) -> int:
 def _parse(line: bytes, where: str) -> AuditRecord:
     if not line.endswith(b"\n"):
         raise AuditBroken(
-            f"{where}: the line is torn, as a crash in mid-write leaves it; resume the run to cut it"
+            f"{where}: the line is torn, as a crash in mid-write leaves it; the next to write here cuts it off "
+            "and says so: a site's daemon at its start, an aggregator's next command, a run that is resumed"
         )
     try:
         values = json.loads(line)

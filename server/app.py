@@ -24,7 +24,7 @@ from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from flwr.supercore.run import RunNotRunningException
 
 from common.durable import storage_errors
-from common.errors import FedmetsError
+from common.errors import EnrollmentError, FedmetsError
 from common.identity import IdentityKey
 from common.launching import LARGEST_LOG_BYTES
 from common.lock import exclusive
@@ -79,12 +79,22 @@ def _work(grid: Grid, context: Context, folder: ServerFolder) -> None:
         _offer_release(answers, nodes, folder, kept, run)
         return
     with exclusive(run.path, wait_s=10.0):
+        _refuse_unasked(run, context.run_id)
         work = _Run(answers, nodes, folder, kept, run, context)
         try:
             work.train()
         except (Exception, RunNotRunningException) as error:  # the process's edge: Flower raises what it likes
             work.give_up(error)
             raise
+
+
+def _refuse_unasked(run: RunFolder, number: int) -> None:
+    """Return if this process is the one that the consortium's last command asked for; raises EnrollmentError."""
+    before = run.progress()
+    if before is not None and not before.lets_begin(number, _now()):
+        raise EnrollmentError(
+            f"Flower's run {number} of plan {run.plan_id[:12]} was stopped, begun anew or came too late; not begun"
+        )
 
 
 @contextmanager
@@ -148,8 +158,7 @@ class _Run:
         )
         if asking.wait(self._approval_deadline_s):
             return True
-        short = "the plan was not approved by enough sites in time; resume to ask again"
-        self._write(phase="ended", status=RunStatus.FAILED, reason=short)
+        self._write(phase="ended", status=RunStatus.FAILED, reason=asking.shortfall(self._approval_deadline_s))
         return False
 
     def _rounds(self) -> None:

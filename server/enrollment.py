@@ -117,6 +117,11 @@ def _admit(
     if before is not None and asked_before and before.status is Status.ACTIVE:
         folder.audit(now).record("kit-issued-again", None, {"site": body.site})
         return "kit-issued-again", before
+    if before is not None and asked_before and before.status is Status.SUSPENDED:
+        raise EnrollmentError(
+            f"site '{body.site}' is suspended since {before.changed_at:%Y-%m-%d %H:%M} UTC and gets no kit; run "
+            f"fedmets-server reinstate {folder.path} {body.site}, then enroll again"
+        )
     _refuse_taken(registry.all(), body.site, identity, node)
     if body.renewal is not None:
         before = _renewable(before, request, folder.authority(), now)

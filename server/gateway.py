@@ -101,9 +101,12 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
-        place = address_of(host, port)
+        place, reason = (
+            address_of(host, port),
+            str(error.strerror).partition(" (while ")[0],
+        )  # Python adds the place
         raise UserError(
-            f"cannot listen at {place}: {error.strerror}; end what listens there or choose another port or address"
+            f"cannot listen at {place}: {reason}; end what listens there or choose another port or address"
         ) from None
     listener.setblocking(False)
     return listener

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from common.errors import ConfigError
 from common.joining import Host
@@ -87,7 +87,12 @@ def gateway_config(
 
     Raises:
         EnrollmentError: the folder holds no keys.
+        ConfigError: `listen` is no address.
     """
+    try:
+        TypeAdapter(Host).validate_python(listen)
+    except ValidationError:
+        raise ConfigError(f"--listen {listen!r}: not an address; give one such as 0.0.0.0 or ::") from None
     keys = folder.server_keys()
     return GatewayConfig(
         listen=listen,

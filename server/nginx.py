@@ -7,6 +7,7 @@ writes and not for a whole body, connections count while they have a request, an
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.keyfiles import read_private_file
 from common.nginx import own_nginx, quoted
 from server.gateway_config import GatewayLimits
 from server.gateway_routes import FLEET_CALLS
@@ -50,8 +51,10 @@ def nginx_configuration(folder: ServerFolder, options: NginxOptions) -> str:
 
     Raises:
         EnrollmentError: no federation or no keys in this folder.
+        KeyFileError: the TLS key is open to others, which nginx itself would not mind.
         UserError: nginx cannot be told the folder's name.
     """
+    read_private_file(folder.server_keys().tls_key)
     place = nginx_folder(folder)
     about = _ABOUT.format(name=folder.federation.name, file=place / "nginx.conf")
     return own_nginx(place, about, _http(folder, options))

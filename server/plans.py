@@ -62,7 +62,10 @@ def sign_plan(
 ) -> KeptPlan:
     """Sign a plan and keep it; signing it again, after a rotation say, changes nothing but the signature.
 
+    The log is written first: cut off in between, there is no plan, and the same command makes it.
+
     Raises:
+        AuditBroken: the federation's log does not hold; nothing is signed.
         EnrollmentError: a site of the plan is not enrolled here, or not active.
     """
     known: Mapping[str, str] = {entry.name: entry.status for entry in folder.registry.all()}
@@ -78,14 +81,14 @@ def sign_plan(
         proposed_at=now,
         rotations=folder.rotations(),
     )
+    details: dict[str, JSON] = {"plan_id": body.plan_id, "name": plan.name, "bundle_sha256": bundle_sha256}
+    with exclusive(folder.path, _WAIT_S):
+        folder.audit(now).record("plan-signed", None, details)
     envelope = seal_plan(body, identity)
     place = plans_folder(folder) / body.plan_id
     with storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     write_durably(place / "plan.json", f"{SignedBody.of(envelope).to_json()}\n".encode())
-    details: dict[str, JSON] = {"plan_id": body.plan_id, "name": plan.name, "bundle_sha256": bundle_sha256}
-    with exclusive(folder.path, _WAIT_S):
-        folder.audit(now).record("plan-signed", None, details)
     return KeptPlan(body, envelope, place / "plan.json")
 
 

@@ -38,6 +38,13 @@ from server.registry import Registry
 from server.server_keys import ServerKeys, make_server_keys
 
 _FEDERATION_FILE = "federation.json"
+_PATTERN = "string_pattern_mismatch"
+_RULES = {  # in place of the regular expression that pydantic would show
+    "name": "a federation's name has up to 64 letters, digits, dots, dashes and underscores and begins with a "
+    "letter or digit, such as BMFED",
+    "hosts": "a host is a name of letters, digits, dots and dashes, or an address, without a port: "
+    "fed.example.org, 192.0.2.7 or 2001:db8::7",
+}
 
 
 class Federation(Frozen):
@@ -95,6 +102,11 @@ class ServerFolder:
         """The revocation list in PEM form, for a TLS server."""
         return self.path / "authority" / "authority.crl"
 
+    @property
+    def audit_file(self) -> Path:
+        """Every change to the federation, in a hash chain."""
+        return self.path / "audit.jsonl"
+
     def authority(self) -> Authority:
         """The authority with its revocation list; raises TrustError or StorageError."""
         with storage_errors(self.path):
@@ -129,7 +141,7 @@ class ServerFolder:
 
     def audit(self, now: datetime) -> AuditLog:
         """The log of changes; raises AuditBroken when its chain does not hold."""
-        return AuditLog(self.path / "audit.jsonl", now.timestamp)
+        return AuditLog(self.audit_file, now.timestamp)
 
     def write_revocation_list(self, revoked: x509.CertificateRevocationList) -> None:
         """Put a new list in the old one's place; raises StorageError."""
@@ -157,9 +169,8 @@ def init_federation(
     try:
         federation = Federation(name=name, hosts=tuple(hosts), port=port, created_at=now)
     except ValidationError as error:
-        fault = error.errors()[0]
-        place = "--" + str(fault["loc"][0]).removesuffix("s")
-        raise EnrollmentError(f"{place} {fault['input']!r}: {fault['msg']}") from None
+        option = "--" + str(error.errors()[0]["loc"][0]).removesuffix("s")
+        raise EnrollmentError(f"{option} {fault_of(error)}") from None
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise EnrollmentError(f"{path}: is there already and not empty; a federation is never overwritten")
     with storage_errors(path.parent):
@@ -171,6 +182,13 @@ def init_federation(
     finally:
         shutil.rmtree(building, ignore_errors=True)  # gone already when it was committed
     return ServerFolder(path)
+
+
+def fault_of(error: ValidationError) -> str:
+    """The first thing that is wrong with a federation's name or hosts, as the value and what it may be."""
+    fault = error.errors()[0]
+    said = _RULES.get(str(fault["loc"][0]), fault["msg"]) if fault["type"] == _PATTERN else fault["msg"]
+    return f"{fault['input']!r}: {said}"
 
 
 def open_server(path: Path) -> ServerFolder:

@@ -28,11 +28,16 @@ _WAIT_S = 30.0
 def release_model(folder: ServerFolder, kept: KeptPlan, out: Path, identity: IdentityKey, now: datetime) -> str:
     """Write the last committed model of a plan's run to `out`, signed; returns the model's sha256.
 
+    The log is written before the signature: cut off in between, `out` is a folder that no site believes.
+
     Raises:
+        AuditBroken: the federation's log does not hold; nothing is written.
         EnrollmentError: the run has no round that moved the model.
         OutputError: `out` exists and is not a released model.
         CheckpointCorrupt: the run's commits do not hold.
     """
+    with exclusive(folder.path, _WAIT_S):
+        folder.audit(now)  # refuses a log that does not hold
     run = RunFolder(folder, kept.body.plan_id)
     run.make()
     with exclusive(run.path):  # not while the run is at work there
@@ -44,10 +49,10 @@ def release_model(folder: ServerFolder, kept: KeptPlan, out: Path, identity: Ide
     card = model_card(kept.plan, latest.weights, history, metrics)
     sha256 = write_release(out, kept.plan, latest.weights, metrics, latest.round_id, card)
     message = _seal(folder, kept, out, identity, now)
-    write_durably(out / SIGNATURE, f"{SignedBody.of(message).to_json()}\n".encode())
     details: dict[str, JSON] = {"plan_id": kept.body.plan_id, "model_sha256": sha256, "round": latest.round_id}
     with exclusive(folder.path, _WAIT_S):
         folder.audit(now).record("model-released", None, details)
+    write_durably(out / SIGNATURE, f"{SignedBody.of(message).to_json()}\n".encode())
     return sha256
 
 

@@ -12,7 +12,7 @@ from common.generations import next_generation
 from common.lock import exclusive
 from common.rotation import Rotation, Rotations, sign_rotation
 from common.sealed import Passphrase
-from server.provisioning import Federation, ServerFolder
+from server.provisioning import Federation, ServerFolder, fault_of
 from server.server_keys import ServerKeys, make_server_keys
 from server.standing import refresh_revocation_list
 
@@ -76,5 +76,4 @@ def _with_hosts(federation: Federation, more_hosts: Sequence[str], dial: str | N
     try:
         return Federation.from_json(federation.model_copy(update={"hosts": hosts}).to_json())
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise EnrollmentError(f"--host or --dial {fault['input']!r}: {fault['msg']}") from None
+        raise EnrollmentError(f"--host or --dial {fault_of(error)}") from None

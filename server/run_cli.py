@@ -155,10 +155,11 @@ def release(
     """
     server = open_server(folder)
     kept = pick_plan(server, plan_id)
+    cli = running_cli(server) if send else None  # before anything is written that cannot be sent
     identity = server.identity(passphrase_for(server.server_keys().identity_key, passphrase_file))
     sha256 = release_model(server, kept, out, identity, _now())
-    if send:
-        send_release(server, kept, running_cli(server))
+    if cli is not None:
+        send_release(server, kept, cli)
     if as_json:
         print(json.dumps({"schema": 1, "model": str(out), "model_sha256": sha256, "sent": send}))
         return

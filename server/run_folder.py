@@ -1,6 +1,6 @@
 """A run of a plan on the consortium's disk: DIR/runs/PLAN_ID, with its rounds, its audit log and how it stands."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from server.records import RunStatus
 
 STATE_FILE = "state.json"
 RESERVE_FILE = "reserve"
+START_WITHIN = timedelta(seconds=180)  # SuperExec takes 10 to 20 s, on a machine that has nothing else to do
 _RESERVE_BYTES = 65_536
 
 
@@ -28,10 +29,10 @@ class RunFault(StrEnum):
 
 
 class RunProgress(Frozen):
-    """How far a run is, as its own process last wrote.
+    """How far a run is, as its own process last wrote, or before that the command that began it.
 
     Attributes:
-        phase: proposing the plan, training, or ended for good.
+        phase: handed to Flower, proposing the plan, training, or ended for good.
         round_id: the last committed round.
         standings: what each site said of the plan.
         status: how it ended; None before.
@@ -39,10 +40,10 @@ class RunProgress(Frozen):
         fault: its kind, where the reason is not an error of ours.
         began_at, changed_at: by the aggregator's clock.
         process_id: of the process at work.
-        flower_run: Flower's own number of the run.
+        flower_run: Flower's own number of the run; 0 until Flower has told it.
     """
 
-    phase: Literal["proposing", "training", "ended"]
+    phase: Literal["starting", "proposing", "training", "ended"]
     round_id: int = 0
     rounds: int
     standings: dict[str, str] = {}
@@ -53,6 +54,21 @@ class RunProgress(Frozen):
     changed_at: AwareDatetime
     process_id: int = 0
     flower_run: int = 0
+
+    def is_starting(self, now: datetime) -> bool:
+        """Whether Flower has the run and may begin it yet; after 180 s it may not any more."""
+        return self.phase == "starting" and now - self.changed_at <= START_WITHIN
+
+    def lets_begin(self, flower_run: int, now: datetime) -> bool:
+        """Whether a process that Flower has started may work on the run.
+
+        What Flower was handed stays there through a stop, a crash and a second start, and may come to life later:
+        the run is then another process's, or nobody's. The number is 0 where the command that began the run died
+        before Flower had answered it: what it handed over is what was asked for.
+        """
+        if self.phase == "ended" or (self.phase == "starting" and not self.is_starting(now)):
+            return False
+        return self.flower_run in (0, flower_run)
 
 
 class RunFolder:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from common.errors import CheckpointCorrupt
@@ -10,9 +10,10 @@ from server.federation import ROUNDS_FOLDER
 from server.plans import KeptPlan, all_plans
 from server.pooled_figures import PooledFigures, in_words, latest_figures
 from server.provisioning import ServerFolder
-from server.records import RoundRecord
-from server.run_folder import RunFault, RunFolder, RunProgress
+from server.records import RoundRecord, RunStatus, run_status
+from server.run_folder import START_WITHIN, RunFault, RunFolder, RunProgress
 from server.store import RunStore
+from server.superlink import flower_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class RunReport:
     """One plan and its run.
 
     Attributes:
-        state: not started, proposing, training, interrupted, stopped, completed, partial or failed.
+        state: not started, starting, proposing, training, interrupted, stopped, completed, partial or failed.
         fault: the kind of what interrupted it, where that was no error of ours; else None.
         last: the last committed round; None before the first.
         validation: figures of the last round that was validated, over all sites; None before the first.
@@ -52,6 +53,8 @@ class RunReport:
             found.append(f"  round {self.last.round}: {outcomes}{kept}")
         if self.validation is not None:
             found.append(f"  {in_words(self.validation)}")
+        if self.state == RunStatus.FAILED and self.round_id == self.rounds:
+            return [*found, f"  {_NO_ROUND_LEFT} {folder.path} PLAN_TOML"]
         advice = _ADVICE.get(self.state)
         return [*found, f"  {advice} {where}"] if advice else found
 
@@ -72,7 +75,10 @@ class RunReport:
         }
 
 
+AT_WORK = ("starting", "proposing", "training")
+_NO_ROUND_LEFT = "the rounds say why; put that right, and sign a plan of another name with: fedmets-server plan"
 _ADVICE = {
+    "starting": "Flower was asked to begin it; end it with: fedmets-server stop",
     "not started": "begin it with: fedmets-server start",
     "interrupted": "no committed round is lost; go on with: fedmets-server resume",
     "stopped": "go on with: fedmets-server resume",
@@ -91,15 +97,16 @@ def report_run(folder: ServerFolder, kept: KeptPlan) -> RunReport:
     """One plan's run: what its process last wrote, checked against whether that process is alive."""
     run = RunFolder(folder, kept.body.plan_id)
     progress, history = run.progress(), _history(run)
-    last = history[-1] if history else None
+    last, rounds = history[-1] if history else None, kept.plan.federation.rounds
+    state = _state(run, progress, history, rounds)
     return RunReport(
         plan_id=kept.body.plan_id,
         name=kept.plan.name,
-        state=_state(run, progress),
+        state=state,
         round_id=last.round if last else 0,
-        rounds=kept.plan.federation.rounds,
+        rounds=rounds,
         standings=progress.standings if progress else {},
-        reason=progress.reason if progress else "",
+        reason=_reason(folder, progress, state, history),
         fault=progress.fault if progress else None,
         changed_at=progress.changed_at if progress else None,
         last=last,
@@ -107,12 +114,29 @@ def report_run(folder: ServerFolder, kept: KeptPlan) -> RunReport:
     )
 
 
-def _state(run: RunFolder, progress: RunProgress | None) -> str:
+def _state(run: RunFolder, progress: RunProgress | None, history: Sequence[RoundRecord], rounds: int) -> str:
     if progress is None:
         return "not started"
+    if progress.phase == "ended" and progress.status:
+        return str(progress.status)
+    if progress.phase != "ended" and run.at_work():
+        return progress.phase
+    if history and history[-1].round == rounds:  # its process ended before it could say so; nothing can be resumed
+        return str(run_status(history, rounds))
     if progress.phase == "ended":
-        return str(progress.status) if progress.status else "stopped"
-    return progress.phase if run.at_work() else "interrupted"
+        return "stopped"
+    return "starting" if progress.is_starting(datetime.now(UTC)) else "interrupted"
+
+
+def _reason(folder: ServerFolder, progress: RunProgress | None, state: str, history: Sequence[RoundRecord]) -> str:
+    """What its process left, or what follows from how it was left."""
+    if progress is None or progress.reason:
+        return progress.reason if progress else ""
+    if progress.phase == "starting" and state == "interrupted":
+        within_s = START_WITHIN.total_seconds()
+        return f"Flower did not begin it within {within_s:g} s; see the logs in {flower_folder(folder).path}/logs"
+    no_quorum = state == RunStatus.FAILED and history
+    return "no round met its quorum, so the model never moved" if no_quorum else ""
 
 
 def _history(run: RunFolder) -> Sequence[RoundRecord]:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from common.certificates import Holder, Role, pem_of, read_certificate
 from common.durable import storage_errors, write_durably
 from common.identity import IdentityKey
-from common.keyfiles import forget_private_file, save_key
+from common.keyfiles import forget_private_file, read_private_file, save_key
 from common.sealed import Passphrase
 from server.authority import Issuer, issue
 
@@ -91,6 +91,18 @@ class ServerKeys:
         with storage_errors(self.folder):
             loopback = read_certificate(self.loopback[0].read_bytes())
         return (identity, tls) if loopback == tls else (identity, tls, loopback)
+
+    def private(self) -> tuple[Path, ...]:
+        """Every private key of the generation."""
+        return tuple(dict.fromkeys((self.identity_key, self.tls_key, self.loopback[1])))
+
+    def check_private(self) -> None:
+        """Return if this user can read every private key and nobody else can; raises KeyFileError.
+
+        For whoever starts programs with them: nginx and SuperLink themselves read a key of any mode.
+        """
+        for key in self.private():
+            read_private_file(key)
 
     def forget_private(self) -> None:
         """Delete the private keys of a generation that was replaced; raises StorageError."""

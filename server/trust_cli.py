@@ -177,7 +177,7 @@ def rotate(
 def status(folder: Dir, as_json: AsJson = False) -> None:
     """Show the federation, its sites, certificates that have expired or are about to, and how its runs stand.
 
-    Exits with 0, warnings included, and with 1 when a certificate has expired.
+    Exits with 0, warnings included, and with 1 when a certificate has expired or the audit log does not hold.
 
     Example:
 

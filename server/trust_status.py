@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
+from common.errors import KeyFileError
 from common.expiry import Finding, Level, expiry_of, worst
 from common.fingerprints import grouped
+from common.keyfiles import read_private_file
+from server.audit_finding import audit_finding
 from server.provisioning import ServerFolder
 from server.registry import SiteEntry, Status
 from server.standing import unlisted_revocations
@@ -17,7 +21,8 @@ class TrustStatus:
     Attributes:
         fingerprint: of the authority: what hospitals compare over the telephone.
         sites: standing by name.
-        findings: one a certificate in use, and more where something is amiss.
+        findings: one a certificate in use, and more where something is amiss, private keys that others can read
+            included.
     """
 
     federation: str
@@ -62,6 +67,7 @@ def trust_status(folder: ServerFolder, now: datetime) -> TrustStatus:
     if missing:
         advice = f"run: fedmets-server rotate {folder.path}, or suspend and reinstate a site, which rewrite it"
         findings.append(Finding("warn", "revocation list", f"{missing} certificates are not on it yet", advice))
+    findings += [*_of_private_keys(folder), audit_finding(folder)]
     return TrustStatus(
         federation=federation.name,
         address=federation.address,
@@ -70,6 +76,18 @@ def trust_status(folder: ServerFolder, now: datetime) -> TrustStatus:
         sites={entry.name: str(entry.status) for entry in entries},
         findings=findings,
     )
+
+
+def _of_private_keys(folder: ServerFolder) -> list[Finding]:
+    """A warning for each that `up`, `nginx` or `enroll` would refuse; the authority's may be kept elsewhere."""
+    kept: tuple[Path, ...] = (folder.authority_key,) if folder.authority_key.exists() else ()
+    findings = []
+    for key in (*kept, *folder.server_keys().private()):
+        try:
+            read_private_file(key)
+        except KeyFileError as error:
+            findings.append(Finding("warn", "private key", str(error)))
+    return findings
 
 
 def _of_site(entry: SiteEntry, now: datetime) -> Finding:

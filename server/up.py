@@ -21,6 +21,7 @@ from common.stopping import stop_signals
 from common.supervise import Supervisor
 from common.supervisor_state import ProcessRecord, record_of
 from server.bundle import write_bundle
+from server.gateway import listen
 from server.gateway_config import gateway_config
 from server.provisioning import ServerFolder
 from server.serverapp_main import put_on_path
@@ -35,10 +36,12 @@ from server.superlink import (
     superexec_program,
     superlink_program,
 )
+from server.up_ends import Ends, Patience
 from server.up_record import UpRecord, remove_up, run_folder, write_up
 from server.upkeep import Upkeep
 
 _POLL_S = 0.5
+_PROGRAMS = ("superlink", "superexec", "gateway")
 _EVERYWHERE = ("0.0.0.0", "::")
 _GATEWAY_BACKOFF = Backoff(first_s=1.0, factor=2.0, longest_s=60.0)
 
@@ -109,6 +112,7 @@ def run_up(
     """Run the aggregator until SIGTERM or SIGINT; nothing of it is left when this returns.
 
     "ready" is said, and DIR/run/up.json written, once SuperLink answers through the gateway and knows the sites.
+    Before that a program that cannot run ends it all (server/up_ends.py); after that it is started again.
 
     Args:
         folder: the federation's.
@@ -118,26 +122,32 @@ def run_up(
 
     Raises:
         OutputError: it is up already.
-        UserError: the folder's path has a colon.
-        FedmetsError: a program or the bundle is not there as it should be.
+        UserError: the folder's path has a colon, an address is taken or not this machine's, or a program cannot
+            use what it was given.
+        FedmetsError: a program or the bundle is not there as it should be, or it is not ready in time.
         StorageError: the folder cannot be written.
     """
+    flower = flower_folder(folder)
+    ends = Ends({name: flower.log(name) for name in _PROGRAMS}, say)
     with (
         stop_signals() as stops,
-        Supervisor(run_folder(folder), lambda event: say(str(event)), clock) as supervisor,
+        Supervisor(run_folder(folder), ends.tell, clock) as supervisor,
         _removed_at_the_end(folder),
     ):
         environment = flower_environment(folder, os.environ, options.passphrase_file)
         up = _Up(folder, options, options.superlink_port or free_port(), environment)
-        write_bundle(flower_folder(folder).app)
+        keys = KeysInUse(up, supervisor, say)
+        programs = up.programs()  # after the look at which keys there are: a later rotation is then noticed
+        _refuse_taken(up)
+        write_bundle(flower.app)
         put_on_path(folder)
         prepare_database(folder)
         cli = point_cli(folder, up.port, environment)
-        keys = KeysInUse(up, supervisor, say)
-        for program in up.programs():
+        for program in programs:
             supervisor.start(program)
         with Upkeep(folder, cli, clock, up.superlink_is_healthy, say) as upkeep:
             record: UpRecord | None = None
+            patience = Patience(len(folder.registry.all()), flower.log("superlink").parent)
             while not stops.wait(_POLL_S):
                 keys.follow()
                 supervisor.poll()
@@ -146,7 +156,22 @@ def run_up(
                 elif upkeep.settled and up.is_healthy(supervisor):
                     record = _keep(folder, None, up.record(supervisor, keys.generation, clock()))
                     say(f"ready: {folder.federation.name} at {folder.federation.address}")
+                else:
+                    ends.refuse_to_wait(supervisor.programs())
+                    patience.keep()
         say(f"ending: {stops.received[0].name}")
+
+
+def _refuse_taken(up: _Up) -> None:
+    """Return if SuperLink and the gateway will be able to listen; raises UserError.
+
+    Whoever has such a port now is not ours: what an earlier `up` had left was ended when the folder was locked.
+    """
+    places = [(LOOPBACK, up.port)]
+    if up.options.gateway:
+        places.append((up.options.listen, up.folder.federation.port))
+    for address, port in places:
+        listen(address, port).close()
 
 
 def gateway_program(folder: ServerFolder, listen: str, port: int, environment: dict[str, str]) -> Program:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from common.passphrase import given_passphrase
+from server.audit_finding import audit_finding
 from server.provisioning import open_server
 from server.trust_cli import Dir
 
@@ -36,18 +37,22 @@ def up(
 ) -> None:
     """Run the aggregator in the foreground: gateway, SuperLink, SuperExec. Ctrl-C or SIGTERM ends it.
 
-    It says "ready" once sites can connect. Programs that end are started again; sites that are enrolled, suspended
-    or removed meanwhile, and keys that are rotated, are taken up within seconds.
+    It says "ready" once sites can connect; where an address or a key cannot be used it ends with 2 instead.
+    Programs that end later are started again; sites that are enrolled, suspended or removed meanwhile, and keys
+    that are rotated, are taken up within seconds.
 
     Example:
 
     \b
         fedmets-server up /srv/bmfed
     """
+    opened = open_server(folder)
+    opened.server_keys().check_private()
+    opened.identity(given_passphrase(passphrase_file))  # a ServerApp that cannot sign is better found now
+    if (log := audit_finding(opened)).level != "ok":
+        _say(log.line)  # runs go on all the same; the commands that write to it will refuse
     from server.up import UpOptions, run_up  # late: it imports Flower, two seconds that the other commands spare
 
-    opened = open_server(folder)
-    opened.identity(given_passphrase(passphrase_file))  # a ServerApp that cannot sign is better found now
     run_up(opened, UpOptions(listen, superlink_port, gateway, passphrase_file), _now, _say)
 
 

@@ -20,7 +20,7 @@ from client.site_folder import SiteFolder
 from common.allocation import for_carrying
 from common.audit import read_audit
 from common.chunks import CHUNKS
-from common.errors import ConfigError, EnrollmentError, KeyFileError, NodeError, UserError
+from common.errors import AuditBroken, ConfigError, EnrollmentError, KeyFileError, NodeError, UserError
 from common.processes import process_info
 from common.sealed import Passphrase
 from common.stopping import StopSignals
@@ -154,6 +154,26 @@ def test_it_does_not_start_on_a_folder_that_is_not_ready(tmp_path: Path, site: S
     site.joined().identity_key.chmod(0o644)
     with pytest.raises(KeyFileError, match="chmod 600"):
         run_daemon(site.path, never(), {})
+
+
+def test_it_does_not_start_on_a_log_that_was_altered_and_says_what_to_do(site: SiteFolder) -> None:
+    whole = site.audit_file.read_bytes()
+    site.audit_file.write_bytes(whole.replace(b"keys-made", b"keys-lost"))
+    with pytest.raises(AuditBroken, match=r"line 1: its sha256 .*; find out .*: mv .*audit\.jsonl \S*\.broken$"):
+        run_daemon(site.path, never(), {})
+    assert not (site.path / "run").exists()
+
+
+def test_a_torn_last_line_is_cut_off_at_its_start_and_that_is_noted(site: SiteFolder) -> None:
+    with site.audit_file.open("ab") as file:
+        file.write(b'{"seq":')
+    (warning,) = [line for line in status_of(site).warnings if "torn" in line]
+    assert "a site's daemon at its start" in warning
+    with pytest.raises(EnrollmentError, match="run fedmets-site nginx"):  # an error further on, to end it
+        run_daemon(site.path, never(), {}, sidecar_port=18443)
+    last = list(read_audit(site.audit_file))[-1]
+    assert (last.event, last.details) == ("audit-torn-line-cut", {"bytes": 7})
+    assert not [line for line in status_of(site).warnings if "torn" in line]
 
 
 def test_a_proxy_and_a_sidecar_are_two_ways_out_of_which_one_must_go(site: SiteFolder) -> None:

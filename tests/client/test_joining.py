@@ -1,6 +1,8 @@
 """Joining: a kit is believed only whole, for these keys, and from the federation that was compared."""
 
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,6 +221,34 @@ def test_renewal_swaps_the_keys_when_its_kit_is_joined_and_not_before(lab: Lab) 
     assert not first.identity_key.exists()
     assert not first.node_key.exists()
     assert open_site(folder).identity.public.text == second.request().body.identity_key
+
+
+def test_a_fingerprint_that_is_given_is_compared_at_a_renewal_too(lab: Lab) -> None:
+    folder = lab.add("north")
+    first = folder.joined()
+    request_renewal(folder, day(1))
+    lab.enroll("north", day(1))
+    with pytest.raises(TrustError) as refusal:
+        join_federation(folder, lab.kit_file("north"), compare_with("0" * 64), day(1))
+    assert refusal.value.code == TrustCode.WRONG_FINGERPRINT
+    assert (folder.joined(), first.identity_key.exists()) == (first, True)
+    assert lab.join("north", day(1)).renewed
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_the_folder_is_made_for_its_owner_alone_and_one_that_is_there_is_left_as_it_is(
+    tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        request_enrollment(SiteFolder(tmp_path / "above" / "new"), "north", DAY_0)
+        (tmp_path / "there").mkdir()
+        (tmp_path / "there").chmod(0o711)
+        request_enrollment(SiteFolder(tmp_path / "there"), "north", DAY_0)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("above", "above/new", "there")]
+    assert modes == [0o777 & ~umask, 0o700, 0o711]
 
 
 def test_a_renewal_kit_of_another_authority_is_refused_even_with_a_fitting_fingerprint(lab: Lab) -> None:

@@ -1,8 +1,14 @@
-"""A SuperNode that runs and is taken for gone is started anew: once, and not while it is still starting."""
+"""What the daemon makes of its SuperNode's log.
 
+One that runs and is taken for gone is started anew: once, and not while it is still starting. What an earlier one
+said last is not told as news.
+"""
+
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -11,20 +17,23 @@ import pytest
 from client import daemon, supernode
 from client.daemon import Daemon, log_file
 from client.site_config import load_site_config
+from client.site_folder import SiteFolder
 from common.launching import Program
 from common.supervise import Supervisor
 from common.supervisor_state import ProcessRecord, ProgramRecord
-from tests.trust import DAY_0, make_lab
+from tests.trust import make_lab
 
 SIGNED_IN = "INFO : Starting Flower SuperNode\nINFO : SuperNode ID: 1532\n"
 DIED = "Exception in thread Thread-2 (_run):\nTraceback (most recent call last):\n  x\n"
 FIRST_PID = 700
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Desk:
     """A supervisor that starts nothing, and counts."""
 
+    since: datetime = LONG_AGO
     replaced: list[Program] = field(default_factory=list)
 
     def programs(self) -> tuple[ProgramRecord, ...]:
@@ -35,7 +44,7 @@ class Desk:
                 state="running",
                 process=process,
                 guardian=None,
-                since=DAY_0,
+                since=self.since,
                 restarts=0,
                 last_code=None,
             ),
@@ -60,13 +69,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     yield clock
 
 
-def test_it_is_started_anew_once_and_again_when_it_falls_silent_again(tmp_path: Path, clock: Clock) -> None:
-    site = make_lab(tmp_path / "lab").add("north")
+def watch_of(root: Path, desk: Desk) -> tuple[daemon._Watch, Path]:
+    """Of a joined site, and the log that it looks at."""
+    site: SiteFolder = make_lab(root / "lab").add("north")
     (site.path / "site.toml").write_text('[data]\nadapter = "ucsf_bmsr"\nroot = "cases"\n')
-    log, desk = log_file(site, supernode.NAME), Desk()
+    log = log_file(site, supernode.NAME)
     log.parent.mkdir()
-    house = Daemon(site, load_site_config(site.path), "fed:8443", 9, tmp_path / "secret", None, os.environ)
-    watch = daemon._Watch(house, cast("Supervisor", desk), site.joined())
+    house = Daemon(site, load_site_config(site.path), "fed:8443", 9, root / "secret", None, os.environ)
+    return daemon._Watch(house, cast("Supervisor", desk), site.joined()), log
+
+
+def test_it_is_started_anew_once_and_again_when_it_falls_silent_again(tmp_path: Path, clock: Clock) -> None:
+    desk = Desk()
+    watch, log = watch_of(tmp_path, desk)
 
     def after(seconds: float, text: str) -> int:
         clock.seconds += seconds
@@ -80,3 +95,21 @@ def test_it_is_started_anew_once_and_again_when_it_falls_silent_again(tmp_path: 
     assert after(60.0, SIGNED_IN + DIED + SIGNED_IN) == 1
     assert after(60.0, SIGNED_IN + DIED + SIGNED_IN + DIED) == 2
     assert [program.name for program in desk.replaced] == 2 * [supernode.NAME]
+
+
+def test_the_last_words_of_a_clean_stop_raise_no_alarm_at_the_next_start(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(since=datetime.now(UTC) + timedelta(days=1))
+    watch, log = watch_of(tmp_path, desk)
+    log.write_text(SIGNED_IN + "INFO : SuperNode terminated gracefully.\n")
+    with caplog.at_level(logging.INFO, "client.daemon"):
+        watch.look([])
+        log.write_text(log.read_text() + SIGNED_IN)
+        desk.since = LONG_AGO  # what is in the log now was written since
+        clock.seconds += 5.0
+        watch.look([])
+    assert [record.getMessage() for record in caplog.records] == [
+        "supernode: signing in",
+        "supernode: connected to the aggregator",
+    ]

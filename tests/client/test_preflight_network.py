@@ -47,7 +47,19 @@ def test_all_is_well(server: ServerFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "level"), [(0, "ok"), (60, "ok"), (61, "warn"), (-240, "warn"), (-241, "fail"), (3600, "fail")]
+    ("seconds", "level"),
+    [
+        (0, "ok"),
+        (3, "ok"),
+        (4, "warn"),
+        (6, "warn"),
+        (7, "fail"),
+        (3600, "fail"),
+        (-60, "ok"),
+        (-61, "warn"),
+        (-240, "warn"),
+        (-241, "fail"),
+    ],
 )
 def test_the_clock_is_compared_with_the_gateways(seconds: int, level: str) -> None:
     assert judge_skew(timedelta(seconds=seconds)).level == level

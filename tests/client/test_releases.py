@@ -2,23 +2,39 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
 
-from client.releases import fetch_release
-from common.errors import EnrollmentError, ModelRefused, TrustCode, TrustError
+from client import plan_cli
+from client.cli import app
+from client.releases import fetch_release, fetch_sent
+from common.audit import read_audit
+from common.cli import run_app
+from common.errors import AuditBroken, EnrollmentError, ModelRefused, TrustCode, TrustError
 from common.plan import EvaluationSpec
 from common.release import open_release
 from common.wire import StandingBody, read_body
 from server.cli import run_checks
+from server.plans import KeptPlan, sign_plan
 from server.releasing import release_model, sealed_release
+from server.rotation import rotate_server
 from server.rounds import run_federation
 from server.run_folder import RunFolder
 from tests.server.builders import FakeLink, make_update, open_run
 from tests.trust import DAY_0, make_lab
-from tests.wired import BUNDLE, Wired, wire
+from tests.wired import BUNDLE, Wired, propose, wire
+
+
+class DayZero(datetime):
+    """The clock of the command: its certificates are of that day."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls.fromtimestamp(DAY_0.timestamp(), tz)
 
 
 @pytest.fixture
@@ -40,11 +56,11 @@ def released(lab: Wired, out: Path) -> str:
 def test_a_release_carries_the_last_model_and_the_aggregators_signature(lab: Wired, tmp_path: Path) -> None:
     sha256 = released(lab, tmp_path / "model")
     found = fetch_release(lab.site("north"), tmp_path / "model", DAY_0)
-    assert [one.sha256 for one in found] == [sha256]
-    stored = open_release(found[0].path)
+    assert (found.sha256, found.was_here) == (sha256, False)
+    stored = open_release(found.path)
     assert (stored.sha256, stored.round_id) == (sha256, 3)
     assert stored.metrics["status"] == "completed"
-    assert all(check.holds for check in run_checks(found[0].path))
+    assert all(check.holds for check in run_checks(found.path))
 
 
 def test_a_release_that_is_sent_waits_at_the_site_and_is_verified_again(lab: Wired) -> None:
@@ -53,12 +69,109 @@ def test_a_release_that_is_sent_waits_at_the_site_and_is_verified_again(lab: Wir
     message = sealed_release(server, lab.kept, run, server.identity(None), DAY_0)
     told = read_body(StandingBody, lab.desk("south").answer(message, BUNDLE))
     assert told.standing == "stored"
-    found = fetch_release(lab.site("south"), None, DAY_0)
-    assert found[0].path.parent == lab.site("south").path / "models"
+    (found,) = fetch_sent(lab.site("south"), DAY_0).fetched
+    assert found.path.parent == lab.site("south").path / "models"
     inbox = next(lab.site("south").path.glob("plans/*/release/model.safetensors"))
     inbox.write_bytes(inbox.read_bytes()[:-4] + b"oops")
-    with pytest.raises(Exception, match="the payload is not the one"):
-        fetch_release(lab.site("south"), None, DAY_0)
+    (refused,) = fetch_sent(lab.site("south"), DAY_0).refused
+    assert refused.source == inbox.parent
+    assert "the payload is not the one" in refused.reason and "send the release again" in refused.reason
+
+
+@pytest.mark.parametrize("fetched_before", [True, False])
+def test_a_release_of_before_a_rotation_keeps_none_of_after_it_from_being_stored(
+    lab: Wired, fetched_before: bool
+) -> None:
+    """Whichever comes first in the order of plans: here the one whose signature no longer counts."""
+    site, server, (first, second) = lab.site("south"), lab.lab.server, two_runs(lab)
+    send(lab, first)
+    before = fetch_sent(site, DAY_0).fetched if fetched_before else ()
+    rotate_server(server, DAY_0)
+    send(lab, second)
+    for was_here in (False, True):
+        found = fetch_sent(site, DAY_0)
+        stored = [(one.path.name, one.was_here) for one in found.fetched]
+        old = [(first.body.plan_id[:12], True)] if fetched_before else []
+        assert stored == [*old, (second.body.plan_id[:12], was_here)]
+        if fetched_before:
+            assert (found.fetched[0].sha256, found.refused) == (before[0].sha256, ())
+        else:
+            (refused,) = found.refused
+            assert first.body.plan_id in str(refused.source) and refused.reason.startswith("wrong-key")
+    lines = [record.event for record in read_audit(site.audit_file)]
+    assert lines.count("release-stored") == 1 + fetched_before  # and not again at every fetch
+    send(lab, first)  # sent anew, under the key of today: its statement takes the old one's place
+    found = fetch_sent(site, DAY_0)
+    assert ([one.was_here for one in found.fetched], found.refused) == ([False, True], ())
+
+
+def test_a_model_that_is_here_is_not_refused_for_a_later_statement_of_before_the_rotation(lab: Wired) -> None:
+    site, (first, second) = lab.site("south"), two_runs(lab)
+    send(lab, first)
+    fetch_sent(site, DAY_0)
+    send(lab, first)  # of the same model, and never fetched
+    rotate_server(lab.lab.server, DAY_0)
+    send(lab, second)
+    found = fetch_sent(site, DAY_0)
+    assert ([one.was_here for one in found.fetched], found.refused) == ([True, False], ())
+
+
+def two_runs(lab: Wired) -> list[KeptPlan]:
+    """Two plans that have run, both approved at south, in the order of their ids."""
+    server, site = lab.lab.server, lab.site("south")
+    plan = lab.plan.model_copy(update={"seed": 8})
+    other = sign_plan(server, plan, BUNDLE, server.identity(None), DAY_0)
+    propose(site, other.envelope)
+    run = RunFolder(server, other.body.plan_id)
+    run.make()
+    run_federation(open_run(plan, run.path), FakeLink(), lambda record: None)
+    return sorted((lab.kept, other), key=lambda kept: kept.body.plan_id)
+
+
+def send(lab: Wired, kept: KeptPlan) -> None:
+    server = lab.lab.server
+    message = sealed_release(server, kept, RunFolder(server, kept.body.plan_id), server.identity(None), DAY_0)
+    assert read_body(StandingBody, lab.desk("south").answer(message, BUNDLE)).standing == "stored"
+
+
+def test_a_release_that_cannot_be_read_says_which_file(lab: Wired) -> None:
+    send(lab, lab.kept)
+    inbox = lab.site("south").path / "plans" / lab.kept.body.plan_id / "release"
+    (inbox / "signature.json").write_text("{}")
+    assert "signature.json: not a signature" in fetch_sent(lab.site("south"), DAY_0).refused[0].reason
+    (inbox / "body.json").unlink()
+    assert "body.json: cannot be read" in fetch_sent(lab.site("south"), DAY_0).refused[0].reason
+
+
+def test_nothing_is_stored_that_cannot_be_written_down(lab: Wired) -> None:
+    send(lab, lab.kept)
+    site = lab.site("south")
+    site.audit_file.write_bytes(site.audit_file.read_bytes().replace(b"task", b"tusk"))
+    with pytest.raises(AuditBroken, match=r"find out who or what changed it; .* mv .*audit\.jsonl"):
+        fetch_sent(site, DAY_0)
+    assert not (site.path / "models").exists()
+
+
+def test_the_command_prints_what_is_stored_also_when_another_is_refused(
+    lab: Wired, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_cli, "datetime", DayZero)
+    first, second = two_runs(lab)
+    site = lab.site("south").path
+    for kept in (first, second):
+        send(lab, kept)
+    payload = site / "plans" / first.body.plan_id / "release" / "model.safetensors"
+    payload.write_bytes(payload.read_bytes() + b"x")
+    assert run_app(app, "fedmets-site", ["fetch", str(site)]) == 1
+    printed = capsys.readouterr()
+    stored, refused = printed.out.splitlines()
+    assert stored.startswith(f"{site / 'models' / second.body.plan_id[:12]}: model of 'tiny' after round 3")
+    assert refused.startswith(f"refused: {payload.parent}: ")
+    assert "1 of 2 releases were refused" in printed.err
+    assert run_app(app, "fedmets-site", ["fetch", str(site), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [one["was_here"] for one in told["models"]] == [True]
+    assert [one["path"] for one in told["refused"]] == [str(payload.parent)]
 
 
 def test_a_site_that_did_not_approve_the_plan_is_sent_no_model(tmp_path: Path) -> None:
@@ -72,7 +185,7 @@ def test_a_site_that_did_not_approve_the_plan_is_sent_no_model(tmp_path: Path) -
     message = sealed_release(lab.lab.server, lab.kept, run, lab.lab.server.identity(None), DAY_0)
     assert read_body(StandingBody, lab.desk("north").answer(message, BUNDLE)).standing == "refused"
     with pytest.raises(EnrollmentError, match="no model was sent"):
-        fetch_release(lab.site("north"), None, DAY_0)
+        fetch_sent(lab.site("north"), DAY_0)
 
 
 def test_a_changed_file_is_refused(lab: Wired, tmp_path: Path) -> None:
@@ -133,7 +246,7 @@ def test_the_card_of_a_federation_travels_with_its_model(lab: Wired, tmp_path: P
     assert "| 28 validation exams of 24 patients |" in card
     assert "scores on held-out test patients, with intervals;" in card
     assert "has seen no image and no patient" in card
-    stored = fetch_release(lab.site("north"), tmp_path / "model", DAY_0)[0]
+    stored = fetch_release(lab.site("north"), tmp_path / "model", DAY_0)
     assert (stored.path / "CARD.md").read_text(encoding="utf-8") == card
     (stored.path / "CARD.md").write_text(card.replace("no image", "every image"), encoding="utf-8")
     with pytest.raises(ModelRefused, match=r"CARD\.md: changed since its release"):

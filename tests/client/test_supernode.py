@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from client import supernode
 from client.site_config import Folders, SiteConfig
 from client.site_folder import SiteFolder
 from client.supernode import (
@@ -24,7 +26,7 @@ from client.supernode import (
     standing_in,
     supernode_program,
 )
-from client.supernode_main import LOOP_ENDED
+from client.supernode_main import LOOP_ENDED, STARTING
 from common.config import DataSection
 from common.errors import StorageError, UserError
 from common.launching import launch
@@ -102,6 +104,30 @@ def test_of_a_long_log_the_end_counts(tmp_path: Path) -> None:
     assert read_standing(path).connected
 
 
+def test_the_last_words_of_an_earlier_life_are_nobodys_standing(tmp_path: Path) -> None:
+    path, now = tmp_path / "supernode.log", datetime(2030, 1, 1, tzinfo=UTC)
+    path.write_text(SIGNED_IN + "INFO :      SuperNode terminated gracefully.\n")
+    at = [(now + timedelta(seconds=seconds)).timestamp() for seconds in (-0.2, 0.2)]
+    os.utime(path, (at[0], at[0]))
+    assert "refused its signature" in read_standing(path).words  # of one that has ended, these are the words
+    told = read_standing(path, now)
+    assert (told.connected, told.words, told.mute) == (False, "signing in", False)
+    path.write_text(f"{path.read_text()}{STARTING}\n")
+    os.utime(path, (at[1], at[1]))
+    assert read_standing(path, now).words == "signing in"
+
+
+def test_its_first_words_are_flowers_own_and_come_before_flower_is_loaded() -> None:
+    script = (
+        "import sys, client.supernode_main as m\n"
+        "def found(**of): print('flwr' in sys.modules, flush=True); sys.exit()\n"
+        "m.entry_points = found\n"
+        "m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.splitlines()[0] == STARTING == supernode._STARTING
+
+
 def test_it_gets_the_sites_proxy_and_no_other_and_none_of_our_secrets(tmp_path: Path) -> None:
     files = NodeFiles(tmp_path / "node", tmp_path / "crt", tmp_path / "secret", tmp_path)
     ours = {"PATH": "/bin", "HTTPS_PROXY": "http://other:1", "FEDMETS_PASSPHRASE_FILE": "/x", "API_TOKEN": "t"}
@@ -149,7 +175,7 @@ def test_a_loop_that_ends_ends_the_process() -> None:
         "m.main()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout) == (LOOP_ENDED, "flower-supernode\n")
+    assert (done.returncode, done.stdout) == (LOOP_ENDED, f"{STARTING}\nflower-supernode\n")
 
 
 def test_a_thread_that_ends_by_an_error_ends_the_process_and_says_why() -> None:
@@ -193,7 +219,8 @@ def open_folder() -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_a_user_of_its_own_gets_copies_and_nothing_else(open_folder: Path) -> None:
     folder: SiteFolder = make_lab(open_folder / "lab").add("north")
-    (open_folder / "lab").chmod(0o711)
+    for closed in (open_folder / "lab", folder.path):  # as `check` asks for
+        closed.chmod(0o711)
     secret = folder.path / "secret"
     secret.write_text("s")
     for _ in range(2):  # at every start anew

@@ -76,6 +76,8 @@ def test_json_of_every_command_is_one_object(lab: Lab, capsys: pytest.CaptureFix
     renewed = json.loads(site(capsys, "renew", "north", "--json")[1])
     assert renewed["fingerprint"] != asked["fingerprint"]
     lab.enroll("north")
+    code, _, err = site(capsys, "join", "north", "north.kit", "--fingerprint", "0" * 64)
+    assert (code, "not the one given" in err) == (1, True)
     assert json.loads(site(capsys, "join", "north", "north.kit", "--json")[1])["renewed"]
 
 

@@ -17,7 +17,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "deploy.toml"
 
 @pytest.fixture(scope="module")
 def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """The federated arm, as `fedmets-sim run --arms federated --workers 1`; nobody may change its folder."""
+    """What `fedmets-sim run --arms federated` makes of it, in this process; nobody may change its folder."""
     return run_here(CONFIG, tmp_path_factory.mktemp("one-process") / "out", ("federated",))
 
 
@@ -31,7 +31,8 @@ def test_a_deployment_has_the_very_model_of_a_run_in_one_process(in_one_process:
 
 def test_flowers_simulation_engine_has_it_too(in_one_process: Ran, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    fedmets_sim("run", str(CONFIG), "--out", str(out), "--arms", "federated", "--engine", "flower")
+    options = ("--arms", "federated", "--engine", "flower", "--workers", "1")  # two would import torch twice
+    fedmets_sim("run", str(CONFIG), "--out", str(out), *options)
     assert_same_bits(out, in_one_process.folder)
 
 

@@ -1,6 +1,8 @@
 """What the guides list is all that there is: codes, fields that travel, settings; and what they name is there."""
 
+import os
 import re
+import stat
 import tomllib
 from dataclasses import fields
 from enum import StrEnum
@@ -11,6 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 from client import supernode
+from client.remainder import RemainderStore
+from client.server_trust import follow_published
 from client.site_config import SiteConfig
 from common.errors import CaseReason, FailureCode, RefusalCode, TrustCode, UpdateCode
 from common.identity import Signature
@@ -18,6 +22,11 @@ from common.plan import Plan
 from common.protocol import CaseSums, LesionCounts, TrainReport
 from common.wire import Payload, PlanBody, ReleaseBody, ReplyBody, StandingBody, TaskBody
 from server.plans import read_plan
+from server.rotation import published_rotations, rotate_server
+from tests.end_to_end.modes import current_umask, not_as_told
+from tests.server.builders import make_weights
+from tests.trust import DAY_0
+from tests.wired import wire
 
 ROOT = Path(__file__).parents[2]
 SITE_GUIDE = (ROOT / "docs" / "site-guide.md").read_text(encoding="utf-8")
@@ -87,6 +96,27 @@ def test_every_setting_of_a_site_is_named() -> None:
     told = first_cells(between("## site.toml", "## The check"))
     settings = {name for name in SiteConfig.model_fields if name != "folders"} | {"folders.cache"}
     assert told == settings
+
+
+def test_a_site_lies_as_the_table_says_and_what_does_not_is_found(tmp_path: Path) -> None:
+    """The whole of a site, daemon's files included, is held against the table at the end of test_guides.py."""
+    wired = wire(tmp_path)
+    site = wired.site("north").path
+    rotate_server(wired.lab.server, DAY_0)
+    follow_published(wired.site("north"), published_rotations(wired.lab.server), DAY_0)
+    before = os.umask(0o077)  # the worker's
+    try:
+        RemainderStore(site / "plans" / wired.kept.body.plan_id).save(1, make_weights())
+    finally:
+        os.umask(before)
+    assert (site / "rotations.json").is_file() and len(list(site.glob("plans/*/remainder-*"))) == 1
+    assert (site / "plans").is_dir() and not_as_told(site, current_umask()) == []
+    assert stat.S_IMODE((site / "site.toml").stat().st_mode) == 0o644 & ~current_umask()  # the template
+    (site / "audit.jsonl").chmod(0o640)
+    (site / "plans").chmod(0o750)
+    (site / "stray.txt").touch()
+    wrong = not_as_told(site, current_umask())
+    assert {"audit.jsonl: 640", "plans/: 750", "stray.txt: no row"} == set(wrong)
 
 
 def test_the_example_plan_states_every_setting_and_holds() -> None:

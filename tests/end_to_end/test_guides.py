@@ -19,6 +19,7 @@ from simulation.progress import PlainProgress
 from tests.end_to_end import in_the_text
 from tests.end_to_end.guided import CONSORTIUM, DOCS, HOSPITALS, Guided, blocks, guided, mail
 from tests.end_to_end.live import PATIENCE_S, wait_for
+from tests.end_to_end.modes import current_umask, not_as_told
 from tests.end_to_end.tiny import PLAN, phantom_config
 
 ROUNDS = 3
@@ -41,6 +42,7 @@ def test_a_federation_by_the_book(tmp_path: Path) -> None:
         _what_left_is_on_record(lab)
         assert [lab.end("fedmets-site run site", who) for who in HOSPITALS] == [0, 0, 0]
         assert lab.end("fedmets-server up bmfed --listen 0.0.0.0", CONSORTIUM) == 0
+        assert [not_as_told(lab.site(who), current_umask()) for who in HOSPITALS] == [[], [], []]
 
 
 def _nothing(lab: Guided, held: ExitStack) -> None:

@@ -1,4 +1,4 @@
-"""A stand-in for the `flwr` command: a script that keeps nodes in a file, and fails as Flower does."""
+"""A stand-in for the `flwr` command: a script that keeps nodes and runs in a file, and fails as Flower does."""
 
 import json
 import sys
@@ -51,6 +51,18 @@ if arguments[:2] == ["supernode", "unregister"]:
     done({{"node-id": int(arguments[2])}})
 if arguments[0] in state["answers"]:
     done(state["answers"][arguments[0]])
+if arguments[0] == "run":
+    run = {{"run-id": str(17 + len(state["runs"])), "status": "pending", "fab-hash": "ab", "status-details": ""}}
+    state["runs"].append(run)
+    done({{"run-id": run["run-id"]}})
+if arguments[0] == "ls":
+    done({{"runs": state["runs"]}})
+if arguments[0] == "stop":
+    (run,) = [run for run in state["runs"] if run["run-id"] == arguments[1]]
+    if run["status"].startswith("finished"):
+        fail(f"Run ID {{arguments[1]}} is already finished")
+    run["status"] = "finished:stopped"
+    done({{}})
 fail(f"unknown: {{arguments}}")
 """
 
@@ -64,7 +76,7 @@ class FlowerDouble:
         script = home / "flwr"
         script.write_text(_SCRIPT.format(python=sys.executable))
         script.chmod(0o700)
-        self.set(nodes=[], answers={})
+        self.set(nodes=[], answers={}, runs=[])
         self.cli = FlowerCli(str(script), home, {})
 
     def set(self, **values: object) -> None:
@@ -76,6 +88,11 @@ class FlowerDouble:
         """The names of the nodes that may sign in."""
         nodes = json.loads(self._state.read_text())["nodes"]
         return sorted(name for status, _, name in nodes if status == "registered")
+
+    @property
+    def runs(self) -> dict[int, str]:
+        """The status of each run by its number; the first has 17."""
+        return {int(run["run-id"]): run["status"] for run in json.loads(self._state.read_text())["runs"]}
 
     def calls(self) -> list[list[str]]:
         """What it was called with since the last time this was asked."""

@@ -154,6 +154,20 @@ def test_the_same_request_again_gives_the_same_certificates(lab: Lab) -> None:
     lab.join("north", day(3))
 
 
+def test_a_suspended_site_that_lost_its_kit_is_to_be_reinstated_first(lab: Lab) -> None:
+    first = lab.add("south").joined().kit().body.site_certificate
+    set_standing(lab.server, "south", Status.SUSPENDED, day(1))
+    with pytest.raises(EnrollmentError) as refused:
+        lab.enroll("south", day(2))
+    assert str(refused.value) == (
+        "site 'south' is suspended since 2030-01-02 12:00 UTC and gets no kit; run fedmets-server reinstate "
+        f"{lab.server.path} south, then enroll again"
+    )
+    set_standing(lab.server, "south", Status.ACTIVE, day(2))
+    again = lab.enroll("south", day(2))
+    assert (again.outcome, again.kit.body.site_certificate) == ("kit-issued-again", first)
+
+
 def test_the_telephoned_fingerprint_of_the_request_is_held_against_it(lab: Lab) -> None:
     made = request_enrollment(lab.site("north"), "north", DAY_0)
     with pytest.raises(TrustError, match="wrong-fingerprint"):

@@ -97,10 +97,11 @@ def test_a_full_disk_leaves_no_half_federation(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("name", "hosts", "text"),
     [
-        ("B M", HOSTS, "--name 'B M'"),
+        ("B M", HOSTS, "--name 'B M': a federation's name has up to 64 letters, digits, dots, dashes"),
         ("../x", HOSTS, "--name"),
-        ("BMFED", (), "--host"),
-        ("BMFED", ("http://fed.example.org/",), "--host 'http://fed.example.org/'"),
+        ("BMFED", (), "--host .*at least 1 item"),
+        ("BMFED", ("http://fed.example.org/",), "--host 'http://fed.example.org/': a host is a name of letters"),
+        ("BMFED", ("fed.example.org", "bad host!"), "--host 'bad host!': a host is .* an address, without a port"),
     ],
 )
 def test_names_and_hosts_are_checked_before_anything_is_written(

@@ -129,7 +129,7 @@ def test_old_private_keys_are_deleted_and_old_certificates_revoked(lab: Lab) -> 
             lab.server.authority().check(certificate, Holder("BMFED", role, "BMFED"), day(2))
         assert refused.value.code == TrustCode.REVOKED
     assert lab.server.federation.hosts == (*HOSTS, "10.0.0.9")
-    with pytest.raises(EnrollmentError, match="--host"):
+    with pytest.raises(EnrollmentError, match="--host or --dial 'no host': a host is a name of"):
         rotate_server(lab.server, day(2), more_hosts=("no host",))
     assert lab.server.server_keys().generation == 2
 

@@ -10,6 +10,10 @@ import pytest
 import client.cli
 import server.cli
 from common.cli import run_app
+from server.plans import pick_plan
+from server.rounds import run_federation
+from server.run_folder import RunFolder
+from tests.server.builders import FakeLink, open_run
 from tests.trust import Lab, make_lab
 
 PLAN = """
@@ -114,6 +118,36 @@ def test_there_is_nothing_to_release_before_a_round(desk: Desk) -> None:
     code, _, err = desk.server("release", "lab/fed", desk.sign(), "--out", "model")
     assert code == 2 and "no round of plan 'first' has moved the model yet" in err
     assert not Path("model").exists()
+
+
+def test_a_model_that_cannot_be_sent_is_not_written_first(desk: Desk) -> None:
+    plan_id = desk.sign()
+    run = RunFolder(desk.lab.server, plan_id)
+    run.make()
+    plan = pick_plan(desk.lab.server, plan_id).plan
+    run_federation(open_run(plan, run.path), FakeLink(), lambda record: None)
+    code, _, err = desk.server("release", "lab/fed", plan_id, "--out", "model", "--send")
+    assert code == 2 and "is not up; run fedmets-server up lab/fed" in err
+    assert not Path("model").exists()
+    assert "model-released" not in desk.lab.server.audit_file.read_text()
+    assert desk.server("release", "lab/fed", plan_id, "--out", "model")[0] == 0
+
+
+def test_a_log_that_does_not_hold_is_said_by_status_and_once_by_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.up.run_up", lambda folder, options, clock, say: say("ready"))
+    log, told = desk.lab.server.audit_file, "fail  audit log: lab/fed/audit.jsonl, line 1: not an audit record"
+    code, out, _ = desk.server("up", "lab/fed")
+    assert (code, out.count("\n")) == (0, 1)
+    log.write_bytes(b"{}\n" + log.read_bytes())
+    code, out, _ = desk.server("up", "lab/fed")
+    assert code == 0 and out.count(told) == 1 and out.splitlines()[-1].endswith("ready")
+    code, out, err = desk.server("status", "lab/fed")
+    assert code == 1 and out.count(told) == 1 and "does not hold: audit log" in err
+    code, out, err = desk.server("plan", "lab/fed", "plan.toml")
+    assert (code, out) == (1, "") and "line 1: not an audit record" in err
+    assert not (desk.lab.server.path / "plans").exists()
 
 
 def test_a_person_reads_a_plan_and_decides_and_can_change_the_decision(desk: Desk) -> None:

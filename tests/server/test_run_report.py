@@ -1,9 +1,11 @@
 """How a run stands, told from its files and from whether anybody works on it."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
+from common.errors import RunStalled
 from common.lock import exclusive
 from server.records import RunStatus
 from server.rounds import run_federation
@@ -57,6 +59,28 @@ def test_how_it_ended_and_why(lab: Wired, status: RunStatus | None, reason: str,
     began(lab, "ended", status, reason)
     assert report_run(lab.lab.server, lab.kept).state == state
     assert reason in told(lab)
+
+
+def test_a_run_that_was_not_approved_can_be_resumed(lab: Wired) -> None:
+    began(lab, "ended", RunStatus.FAILED, "every site has decided")
+    assert "see the reason, then: fedmets-server resume" in told(lab)
+
+
+def test_without_a_round_left_nothing_is_said_that_resume_would_refuse(lab: Wired) -> None:
+    """Also where the process was killed between its last commit and its last words."""
+    run = began(lab)
+    behind(lab, run)
+    for phase, status in (("ended", RunStatus.FAILED), ("training", None)):
+        began(lab, phase, status)
+        assert "failed, round 3 of 3" in told(lab) and "no round met its quorum" in told(lab)
+        assert "sign a plan of another name with: fedmets-server plan" in told(lab) and "resume" not in told(lab)
+
+
+def behind(lab: Wired, run: RunFolder) -> None:
+    """All three rounds, none of which moved the model."""
+    nobody = FakeLink(behaviour=dict.fromkeys(lab.plan.sites, lambda site, task: None))
+    with contextlib.suppress(RunStalled):  # not after the last round
+        run_federation(open_run(lab.plan, run.path), nobody, lambda record: None)
 
 
 def test_the_last_round_is_told_from_its_commit(lab: Wired) -> None:

@@ -18,19 +18,24 @@ import pytest
 
 from client.requesting import request_enrollment
 from client.site_folder import SiteFolder
-from common.errors import UserError
+from common.errors import EnrollmentError, UserError
 from common.processes import send
 from common.supervisor_state import read_state
 from server.bundle import write_bundle
 from server.enrollment import enroll_site
-from server.flower_runs import find_run, stop_run, submit_run
+from server.flower_runs import FlowerStatus, find_run, stop_run, submit_run
 from server.nodes import list_nodes
+from server.plans import KeptPlan, sign_plan
 from server.provisioning import ServerFolder, init_federation
 from server.registry import Status
 from server.rotation import rotate_server
+from server.run_folder import RunFolder
+from server.run_report import report_run
+from server.running import begin_run, end_run
 from server.standing import set_standing
 from server.superlink import flower_folder, free_port, is_healthy
 from server.up_record import UpRecord, read_up, running_cli
+from tests.server.builders import make_plan
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -113,6 +118,7 @@ def test_an_aggregator_from_its_start_to_its_end(server: ServerFolder, tmp_path:
         assert list_nodes(cli) == registered
         assert record(server).pids["superexec"] == first.pids["superexec"]
         check_runs(server)
+        kept = begin_twice_and_stop(server)
         set_standing(server, "north", Status.SUSPENDED, NOW)
         wait_for(lambda: nodes(server) == [], out)
         set_standing(server, "north", Status.ACTIVE, NOW)  # with the same key, which Flower alone would refuse
@@ -123,6 +129,8 @@ def test_an_aggregator_from_its_start_to_its_end(server: ServerFolder, tmp_path:
         wait_for(lambda: nodes(server) == [] and record(server).generation == 2, out)
         wait_for(lambda: is_healthy("127.0.0.1", server.federation.port, authority), out)
 
+        assert report_run(server, kept).state == "stopped"  # nor did Flower begin it since
+        assert not RunFolder(server, kept.body.plan_id).at_work()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert (related(server), read_up(server)) == ({}, None)
@@ -139,6 +147,20 @@ def check_runs(server: ServerFolder) -> None:
     run_id = submit_run(cli, app, {"plan": "none of this name"})
     assert find_run(cli, run_id).bundle_sha256 == write_bundle(app)
     stop_run(cli, run_id)
+
+
+def begin_twice_and_stop(server: ServerFolder) -> KeptPlan:
+    """All within the seconds that Flower takes to start a run's process."""
+    cli, app = running_cli(server), flower_folder(server).app
+    plan = make_plan().model_copy(update={"sites": ("north",)})
+    kept = sign_plan(server, plan, write_bundle(app), server.identity(None), NOW)
+    number = begin_run(server, kept, cli, 600.0, NOW)
+    assert report_run(server, kept).state in ("starting", "proposing")
+    with pytest.raises(EnrollmentError, match=r"is being started already|is at work already"):
+        begin_run(server, kept, cli, 600.0, NOW)
+    end_run(server, kept, cli, NOW)
+    assert (report_run(server, kept).state, find_run(cli, number).status) == ("stopped", FlowerStatus.STOPPED)
+    return kept
 
 
 def test_killed_it_leaves_no_process_and_starts_again(server: ServerFolder) -> None:

@@ -41,6 +41,7 @@ def test_a_full_disk_under_superlink_leaves_nobody_deaf(tmp_path: Path) -> None:
                 live.wait_until(lambda: signed_in(live) == set(), "SuperLink answered with errors", PATIENCE_S)
             live.wait_until(lambda: signed_in(live) == set(SITES), "every site is back", PATIENCE_S)
             assert live.processes["server"].poll() is None
+            live.wait_until(lambda: live.report().state != "starting", "it begins or may not", PATIENCE_S)
             if live.report().state not in ("proposing", "training"):
                 live.begin()
             live.wait_for_end(PATIENCE_S)
