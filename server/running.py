@@ -23,6 +23,7 @@ from server.run_report import AT_WORK, RunReport, report_run
 from server.superlink import flower_folder
 
 _POLL_S = 1.0
+_SETTLED_S = 2.0
 _STOP_WITHIN_S = 60.0
 _WAIT_S = 30.0
 _NOTICED_WITHIN_S = 15.0  # a site asks for content that is not there every 10 s, and needs a moment to begin anew
@@ -134,6 +135,9 @@ def watch_run(
     told: RunReport | None = None
     while True:
         report = report_run(folder, kept)
+        if report.state == "interrupted":
+            time.sleep(_SETTLED_S)  # who stops a run writes that down once its process is gone
+            report = report_run(folder, kept)
         if report.changed_at is not None and report.changed_at >= since and report != told:
             yield report
             told = report

@@ -180,6 +180,20 @@ def test_who_watches_sees_it_start_and_hears_when_flower_does_not_begin_it(conso
     ]
 
 
+def test_who_watches_a_run_that_is_being_stopped_hears_that_it_was(
+    consortium: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the end of its process and the word of who stopped it, the run looks interrupted."""
+    consortium.left()
+
+    def settle(seconds: float) -> None:
+        consortium.left(phase="ended", reason="stopped by the consortium")
+
+    monkeypatch.setattr("server.running.time.sleep", settle)
+    watching = watch_run(consortium.wired.lab.server, consortium.wired.kept, LONG_AGO, lambda: True)
+    assert [(report.state, report.reason) for report in watching] == [("stopped", "stopped by the consortium")]
+
+
 def listed(status: str) -> dict[str, object]:
     return {"run-id": "17", "status": status, "fab-hash": "ab", "status-details": ""}
 
