@@ -155,8 +155,10 @@ def run_daemon(
                 ends.clear()
             log.info("stopping: the task in hand may take %.0f s more", DRAIN_S)
         finally:
-            supervisor.stop_all()
-            clear_copies(folder.path)  # while the folder is locked: the next daemon's are not ours to remove
+            try:
+                supervisor.stop_all()
+            finally:
+                clear_copies(folder.path)  # while the folder is locked: the next daemon's are not ours to remove
     log.info("stopped")
 
 
@@ -171,6 +173,7 @@ class _Watch:
         self._freed_of = ""
         self._node_pids: list[int] = []
         self._node_has_spoken = False
+        self._owes_node = False
         self._log_due_s = time.monotonic()
         self._keys_due_s = self._log_due_s + _LOOK_FOR_KEYS_S
 
@@ -179,6 +182,8 @@ class _Watch:
         if time.monotonic() >= self._log_due_s:
             self._log_due_s = time.monotonic() + _LOOK_AT_LOG_S
             self._look_at_log()
+            if self._owes_node:  # as on a disk that was full
+                self._replace_node(self.keys)
         if WORKER in ended and self._is_running(supernode.NAME):
             log.warning("the worker died; the SuperNode, which may wait for its reply for ever, is started anew")
             self._replace_node(self.keys)
@@ -192,9 +197,11 @@ class _Watch:
     def _replace_node(self, keys: KeyFolder) -> None:
         try:
             self._supervisor.replace(self._daemon.node(keys))
-            self.keys = keys
+            self.keys, self._owes_node = keys, False
         except FedmetsError as error:
-            log.error("the SuperNode cannot be started anew: %s", error)
+            if not self._owes_node:
+                log.error("the SuperNode cannot be started anew, which is tried again: %s", error)
+            self._owes_node = True
 
     def _is_running(self, name: str) -> bool:
         return any(one.name == name and one.state == "running" for one in self._supervisor.programs())

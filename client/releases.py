@@ -146,6 +146,7 @@ def _take(
         if here is not None:
             return here
         raise
+    note(folder, now, "release-taken", None, {"plan_id": body.plan_id, "sha256": body.payload.sha256})
     write_files(path, files)
     release = open_release(path)
     note(folder, now, "release-stored", release.round_id, {"plan_id": body.plan_id, "sha256": release.sha256})

@@ -5,9 +5,10 @@ that it shares with the worker. With `supernode_user` it has copies of these thr
 of that user's own, for as long as the daemon runs.
 """
 
+import contextlib
 import os
 import re
-import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ _QUIET = {
 _MAIN = ("-P", "-m", "client.supernode_main")
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "GLIBC_TUNABLES")
 _LOG_TAIL_BYTES = 64_000
+_CLEAR_S = 60.0
 _STARTING = "Starting Flower SuperNode"  # Flower's words, and before them those of client/supernode_main.py
 _LONG_AGO = f"{_STARTING}\nSuperNode ID: further up\n"  # of a log whose last start is not within its end any more
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -79,8 +81,16 @@ def copies_folder(site_dir: Path) -> Path:
 
 
 def clear_copies(site_dir: Path) -> None:
-    """Remove what another user was given, if there is anything and we may."""
-    shutil.rmtree(copies_folder(site_dir), ignore_errors=True)
+    """Remove what another user was given, if there is anything and we may.
+
+    By `rm`: that user may have put folders within folders there, deeper than Python goes.
+    """
+    folder = copies_folder(site_dir)
+    if folder.exists():
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                ("/bin/rm", "-rf", "--", str(folder)), capture_output=True, timeout=_CLEAR_S, check=False
+            )
 
 
 def can_run_as(user: NetworkUser, site_dir: Path, inherited: Mapping[str, str], limit_s: float = 20.0) -> bool:

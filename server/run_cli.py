@@ -16,7 +16,7 @@ from server.plans import KeptPlan, pick_plan, read_plan, sign_plan
 from server.provisioning import ServerFolder, open_server
 from server.records import EXIT_CODES
 from server.releasing import release_model
-from server.running import begin_run, end_run, send_release, watch_run
+from server.running import begin_run, check_bundle, end_run, send_release, watch_run
 from server.superlink import flower_folder
 from server.trust_cli import AsJson, Dir, PassphraseFile
 from server.up_record import read_up, running_cli
@@ -157,6 +157,8 @@ def release(
     kept = pick_plan(server, plan_id)
     cli = running_cli(server) if send else None  # before anything is written that cannot be sent
     identity = server.identity(passphrase_for(server.server_keys().identity_key, passphrase_file))
+    if cli is not None:
+        check_bundle(server, kept)
     sha256 = release_model(server, kept, out, identity, _now())
     if cli is not None:
         send_release(server, kept, cli)

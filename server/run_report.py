@@ -135,6 +135,8 @@ def _reason(folder: ServerFolder, progress: RunProgress | None, state: str, hist
     if progress.phase == "starting" and state == "interrupted":
         within_s = START_WITHIN.total_seconds()
         return f"Flower did not begin it within {within_s:g} s; see the logs in {flower_folder(folder).path}/logs"
+    if state == "interrupted":
+        return "its process ended without a word: killed, or by Flower after a minute without a sign of life"
     no_quorum = state == RunStatus.FAILED and history
     return "no round met its quorum, so the model never moved" if no_quorum else ""
 

@@ -5,15 +5,16 @@ Flower takes seconds to start the process that works on a run. Until then DIR/ru
 between the two leaves at Flower begins as what was asked for, or finds in that file that nobody wants it any more.
 """
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from common.audit import JSON
 from common.errors import EnrollmentError, FedmetsError
 from common.lock import exclusive
+from common.processes import send
 from server.flower_cli import FlowerCli
 from server.flower_runs import list_runs, stop_run, submit_run
 from server.plans import KeptPlan
@@ -53,7 +54,7 @@ def begin_run(
                 f"{_name(kept)} has all its {report.rounds} rounds; for more, sign a plan of another name"
             )
         _refuse_starting(folder, kept, before, cli)
-        _check_bundle(folder, kept)
+        check_bundle(folder, kept)
         with exclusive(folder.path, _WAIT_S):
             folder.audit(now)  # refuses a log that does not hold, before anything is done
         if end_leftover(before, cli) and before is not None and before.phase != "starting":
@@ -91,7 +92,7 @@ def end_leftover(progress: RunProgress | None, cli: FlowerCli) -> bool:
 
 def send_release(folder: ServerFolder, kept: KeptPlan, cli: FlowerCli) -> int:
     """Have the signed model sent to the plan's sites that are signed in; returns Flower's number of that run."""
-    _check_bundle(folder, kept)
+    check_bundle(folder, kept)
     return _submit(folder, kept, cli, {"mode": "release"})
 
 
@@ -183,12 +184,21 @@ def _stop_process(folder: ServerFolder, run: RunFolder, cli: FlowerCli) -> None:
         waited_s = time.monotonic() - asked_s
         if waited_s > _STOP_WITHIN_S:
             raise FedmetsError(f"process {process_id} of the run does not end; see {flower_folder(folder).path}")
-        if waited_s > _STOP_WITHIN_S / 2 and process_id:
-            os.kill(process_id, signal.SIGTERM)
+        if waited_s > _STOP_WITHIN_S / 2 and _is_serverapp(process_id):
+            send([process_id], signal.SIGTERM)
         time.sleep(_POLL_S)
 
 
-def _check_bundle(folder: ServerFolder, kept: KeptPlan) -> None:
+def _is_serverapp(process_id: int) -> bool:
+    """Whether the number is that of such a process: it may be another's by now."""
+    try:
+        return b"serverapp" in Path(f"/proc/{process_id}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def check_bundle(folder: ServerFolder, kept: KeptPlan) -> None:
+    """Return if this installation builds the bundle that the plan names; raises FedmetsError."""
     from server.bundle import write_bundle  # Flower's builder takes a second to import
 
     bundle_sha256 = write_bundle(flower_folder(folder).app)

@@ -48,6 +48,8 @@ def up(
     """
     opened = open_server(folder)
     opened.server_keys().check_private()
+    if opened.server_keys().certificates()[1].not_valid_after_utc < _now():
+        _say(f"server TLS certificate: expired; no site can connect; run: fedmets-server rotate {folder}")
     opened.identity(given_passphrase(passphrase_file))  # a ServerApp that cannot sign is better found now
     if (log := audit_finding(opened)).level != "ok":
         _say(log.line)  # runs go on all the same; the commands that write to it will refuse

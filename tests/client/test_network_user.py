@@ -143,7 +143,7 @@ class TestCheck:
         subprocess.run(["/bin/sh", "-c", found[1].removeprefix("run: ")], check=True)
         assert self.check(site)[:2] == (
             "ok",
-            "nobody can start the SuperNode, and read no file of the site and no case",
+            "nobody can start the SuperNode, and read no file of the site and no case, of those tried",
         )
 
     def test_a_machine_too_slow_to_say_is_no_failure(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

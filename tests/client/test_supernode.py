@@ -21,6 +21,7 @@ from client.site_folder import SiteFolder
 from client.supernode import (
     NodeFiles,
     clear_copies,
+    copies_folder,
     node_files,
     read_standing,
     standing_in,
@@ -279,10 +280,26 @@ def test_nothing_is_given_away_beside_what_its_user_has_put_there(
     secret.write_text("s")
     copies.mkdir()
     (copies / "node").symlink_to(secret)
-    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("client.supernode.clear_copies", lambda site_dir: None)
     with pytest.raises(StorageError, match=f"{copies}: cannot be written"):
         node_files(site.path, site.joined(), secret, "nobody")
     assert (secret.read_text(), secret.stat().st_uid) == ("s", 0)
+
+
+def test_copies_go_however_deep_their_user_has_dug(tmp_path: Path) -> None:
+    """Deeper than Python's own way of removing folders can follow."""
+    place = copies_folder(tmp_path)
+    place.mkdir()
+    before = Path.cwd()
+    try:
+        os.chdir(place)
+        for _ in range(1500):
+            Path("d").mkdir()
+            os.chdir("d")
+    finally:
+        os.chdir(before)
+    clear_copies(tmp_path)
+    assert not place.exists()
 
 
 def test_a_user_that_is_not_there(tmp_path: Path) -> None:

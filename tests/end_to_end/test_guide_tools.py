@@ -47,7 +47,12 @@ def test_an_experiment_is_tried_out_in_one_process(tmp_path: Path) -> None:
 def test_make_chaos_runs_the_faults() -> None:
     command = shown("operations.md", "make chaos").split()
     done = subprocess.run(
-        [*command, "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [*command, "--dry-run", "--no-print-directory"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     line = done.stdout.splitlines()[-1].split()
