@@ -4,10 +4,12 @@ import io
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,13 +145,14 @@ class Command:
 
     def __init__(self, config: Path, out: Path, *options: str) -> None:
         script = Path(sys.executable).with_name("fedmets-sim")
-        self.process = subprocess.Popen(
-            [script, "run", config, "--out", out, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with _heeding_interrupts():
+            self.process = subprocess.Popen(
+                [script, "run", config, "--out", out, *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
 
     def wait_for(self, start: str) -> None:
         """Read progress until a line begins like this; a run that hangs is killed, which ends its lines."""
@@ -178,6 +181,16 @@ class Command:
             send(self.process.pid)
         out, err = self.process.communicate(timeout=TIMEOUT_S)
         return self.process.returncode, out, err
+
+
+@contextmanager
+def _heeding_interrupts() -> Iterator[None]:
+    """What is started within heeds a Ctrl-C, also where it is ignored, as by what a script starts with `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def all_end(handles: Sequence[int], timeout_s: float) -> bool:
