@@ -17,7 +17,8 @@ import pytest
 from client import daemon, supernode
 from client.daemon import Daemon, log_file
 from client.site_config import load_site_config
-from client.site_folder import SiteFolder
+from client.site_folder import KeyFolder, SiteFolder
+from common.errors import StorageError
 from common.launching import Program
 from common.supervise import Supervisor
 from common.supervisor_state import ProcessRecord, ProgramRecord
@@ -113,3 +114,26 @@ def test_the_last_words_of_a_clean_stop_raise_no_alarm_at_the_next_start(
         "supernode: signing in",
         "supernode: connected to the aggregator",
     ]
+
+
+def test_one_that_could_not_be_replaced_is_replaced_once_there_is_room(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a dead worker's reply meanwhile, for ever if nobody tried again."""
+    desk, full = Desk(), [StorageError("/keys: the disk is full"), StorageError("/keys: the disk is full")]
+    watch, log = watch_of(tmp_path, desk)
+    log.write_text(SIGNED_IN)
+    node = Daemon.node
+
+    def on_a_full_disk(house: Daemon, keys: KeyFolder) -> Program:
+        if full:
+            raise full.pop()
+        return node(house, keys)
+
+    monkeypatch.setattr(Daemon, "node", on_a_full_disk)
+    watch.look([daemon.WORKER])
+    assert desk.replaced == [] and len(full) == 1
+    for replaced in (0, 1, 1):
+        clock.seconds += 10.0
+        watch.look([])
+        assert len(desk.replaced) == replaced

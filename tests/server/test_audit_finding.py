@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -64,6 +65,18 @@ def test_a_line_that_a_crash_tore_is_no_damage_since_the_next_command_cuts_it(la
     with server.audit_file.open("ab") as log:
         log.write(b"{")
     assert audit_finding(server).level == "fail"
+
+
+def test_a_log_that_may_not_be_read_is_said_as_such(lab: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that root began under the unit's umask; root itself can read anything, so it is acted here."""
+
+    def closed(path: Path, mode: str = "rb") -> NoReturn:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", closed)
+    monkeypatch.setattr(Path, "read_bytes", closed)
+    finding = audit_finding(lab.lab.server)
+    assert finding.level == "fail" and "Permission denied" in finding.finding
 
 
 def test_no_plan_is_signed_and_no_model_released_where_that_cannot_be_logged(lab: Wired, tmp_path: Path) -> None:
