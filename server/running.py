@@ -184,12 +184,12 @@ def _stop_process(folder: ServerFolder, run: RunFolder, cli: FlowerCli) -> None:
         waited_s = time.monotonic() - asked_s
         if waited_s > _STOP_WITHIN_S:
             raise FedmetsError(f"process {process_id} of the run does not end; see {flower_folder(folder).path}")
-        if waited_s > _STOP_WITHIN_S / 2 and _is_serverapp(process_id):
+        if waited_s > _STOP_WITHIN_S / 2 and is_serverapp(process_id):
             send([process_id], signal.SIGTERM)
         time.sleep(_POLL_S)
 
 
-def _is_serverapp(process_id: int) -> bool:
+def is_serverapp(process_id: int) -> bool:
     """Whether the number is that of such a process: it may be another's by now."""
     try:
         return b"serverapp" in Path(f"/proc/{process_id}/cmdline").read_bytes()

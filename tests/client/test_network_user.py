@@ -4,9 +4,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
-import tempfile
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,6 @@ from common.errors import UserError
 from tests.trust import make_lab
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can pass through, as pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def start(script: str, limit_s: float = 30.0, user: NetworkUser | None = None) -> bool:

@@ -8,8 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -206,15 +204,6 @@ def test_however_it_ends_no_thread_and_no_full_disk_keep_it_alive(end: str, full
         "m.main()"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == LOOP_ENDED
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can pass through, as pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

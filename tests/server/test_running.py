@@ -1,5 +1,6 @@
 """A run between the command that begins it and the process that works on it, which Flower starts seconds later."""
 
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from common.lock import exclusive
 from server import app
 from server.run_folder import RunFolder, RunProgress
 from server.run_report import report_run
-from server.running import begin_run, end_leftover, end_run, watch_run
+from server.running import begin_run, end_leftover, end_run, is_serverapp, watch_run
 from server.superlink import FOLDER_VARIABLE
 from tests.server.flower_double import FlowerDouble
 from tests.server.test_serverapp_faults import BrokenGrid
@@ -211,3 +212,14 @@ def test_a_run_whose_process_is_gone_is_ended_at_flower_too(
 def test_a_run_that_never_began_leaves_nothing(consortium: Consortium) -> None:
     assert not end_leftover(None, consortium.flower.cli)
     assert consortium.flower.calls() == []
+
+
+def test_only_a_serverapp_is_told_to_end(tmp_path: Path) -> None:
+    """A number from the run's state may be another process's by now."""
+    named = tmp_path / "serverapp"
+    named.symlink_to("/bin/sleep")
+    with subprocess.Popen([named, "30"]) as ours, subprocess.Popen(["/bin/sleep", "30"]) as other:
+        told = [is_serverapp(process.pid) for process in (ours, other)]
+        ours.kill()
+        other.kill()
+    assert told == [True, False] and not is_serverapp(0)
