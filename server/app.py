@@ -38,7 +38,7 @@ from server.provisioning import ServerFolder, open_server
 from server.records import RoundRecord, RunStatus
 from server.releasing import sealed_release
 from server.rounds import run_federation
-from server.run_folder import RunFault, RunFolder, RunProgress
+from server.run_folder import RunFault, RunFolder, RunProgress, starting
 from server.signed_in import signed_in
 from server.superlink import flower_folder
 from server.whole_answers import WholeAnswers
@@ -123,17 +123,9 @@ class _Run:
     ) -> None:
         self._grid, self._nodes, self._folder, self._kept, self._run = grid, nodes, folder, kept, run
         self._approval_deadline_s = float(str(context.run_config["approval_deadline_s"]))
-        now, before = _now(), run.progress()
-        self._progress = RunProgress(
-            phase="proposing",
-            rounds=kept.plan.federation.rounds,
-            round_id=before.round_id if before else 0,
-            standings=before.standings if before else {},
-            began_at=before.began_at if before else now,
-            changed_at=now,
-            process_id=os.getpid(),
-            flower_run=context.run_id,
-        )
+        own = {"phase": "proposing", "process_id": os.getpid(), "flower_run": context.run_id}
+        begun = starting(run.progress(), kept.plan.federation.rounds, _now())
+        self._progress: RunProgress = begun.model_copy(update=own)
 
     def train(self) -> None:
         """From the sites' approval to the last round."""

@@ -71,6 +71,18 @@ class RunProgress(Frozen):
         return self.flower_run in (0, flower_run)
 
 
+def starting(before: RunProgress | None, rounds: int, now: datetime) -> RunProgress:
+    """The state of a run that is begun, or begun again after `before`."""
+    return RunProgress(
+        phase="starting",
+        rounds=rounds,
+        round_id=before.round_id if before else 0,
+        standings=before.standings if before else {},
+        began_at=before.began_at if before else now,
+        changed_at=now,
+    )
+
+
 class RunFolder:
     """DIR/runs/PLAN_ID."""
 

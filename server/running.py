@@ -19,7 +19,7 @@ from server.flower_cli import FlowerCli
 from server.flower_runs import list_runs, stop_run, submit_run
 from server.plans import KeptPlan
 from server.provisioning import ServerFolder
-from server.run_folder import RunFolder, RunProgress
+from server.run_folder import RunFolder, RunProgress, starting
 from server.run_report import AT_WORK, RunReport, report_run
 from server.superlink import flower_folder
 
@@ -60,14 +60,14 @@ def begin_run(
         if end_leftover(before, cli) and before is not None and before.phase != "starting":
             time.sleep(_NOTICED_WITHIN_S)
         _record(folder, "run-started" if before is None else "run-resumed", kept, report.round_id, now)
-        starting = run.write(_starting(kept, before), _now())
+        begun = run.write(starting(before, report.rounds, _now()), _now())
         try:
             number = _submit(folder, kept, cli, {"mode": "train", "approval_deadline_s": approval_deadline_s})
         except FedmetsError as error:
-            run.write(starting.model_copy(update={"phase": "ended", "reason": str(error)}), _now())
+            run.write(begun.model_copy(update={"phase": "ended", "reason": str(error)}), _now())
             _record(folder, "run-not-begun", kept, report.round_id, now)
             raise
-        run.write(starting.model_copy(update={"flower_run": number}), _now())
+        run.write(begun.model_copy(update={"flower_run": number}), _now())
     return number
 
 
@@ -156,18 +156,6 @@ def _refuse_starting(folder: ServerFolder, kept: KeptPlan, before: RunProgress |
     if before.flower_run == 0 or _goes_on(before.flower_run, cli):
         end = f"fedmets-server stop {folder.path} {kept.body.plan_id[:12]}"
         raise EnrollmentError(f"{_name(kept)} is being started already; wait for it, or end it with: {end}")
-
-
-def _starting(kept: KeptPlan, before: RunProgress | None) -> RunProgress:
-    now = _now()
-    return RunProgress(
-        phase="starting",
-        rounds=kept.plan.federation.rounds,
-        round_id=before.round_id if before else 0,
-        standings=before.standings if before else {},
-        began_at=before.began_at if before else now,
-        changed_at=now,
-    )
 
 
 def _stop_process(folder: ServerFolder, run: RunFolder, cli: FlowerCli) -> None:
